@@ -1,0 +1,364 @@
+"""The data, the datasheet that describes it, and what `lessons_lib.data` promises."""
+
+import hashlib
+import math
+import os
+import random
+import re
+import shutil
+import statistics
+import string
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lessons_lib import data
+from lessons_lib.data import DATA, SHA256, Vocabulary, load_names, load_text, split
+from lessons_lib.ladder import evaluate, unigram
+
+settings.register_profile("course", database=None, deadline=None)
+settings.load_profile("course")
+
+NAMES = st.lists(st.text(string.ascii_lowercase, min_size=1, max_size=8))
+
+
+def canonical(test):
+    """For tests on the lectures' own data, which is not part of the course."""
+    absent = not os.environ.get("LESSONS_DATA")
+    return pytest.mark.canonical(pytest.mark.skipif(absent, reason="LESSONS_DATA is not set")(test))
+
+
+# The files, and the datasheet's numbers.
+
+
+def neighbours(name):
+    """Every spelling one letter away from `name`: one left out, put in or changed."""
+    for place in range(len(name) + 1):
+        before, after = name[:place], name[place:]
+        for letter in string.ascii_lowercase:
+            yield before + letter + after
+            yield before + letter + after[1:]
+        yield before + after[1:]
+
+
+def ranked(counts, shown):
+    """'a 34,329 · i 21,076': the commonest first, those equally common by the alphabet."""
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return " · ".join(f"{what} {count:,}" for what, count in order[:shown])
+
+
+def measured():
+    """What the tables of data/README.md must say, row by row: label -> value."""
+    names = load_names()
+    lengths = [len(name) for name in names]
+    train, dev, test = split(names)
+    known = set(train)
+    near = sum(any(other in known for other in neighbours(name)) for name in dev)
+
+    plays = load_text()
+    blocks = plays.rstrip("\n").split("\n\n")
+    heading = re.compile(r"[A-Z][A-Z' -]*:")
+    speakers = [block.split("\n")[0] for block in blocks if heading.fullmatch(block.split("\n")[0])]
+    spoken = [line for line in plays.split("\n") if line and not heading.fullmatch(line)]
+
+    return {
+        "names": f"{len(names):,}",
+        "distinct names": f"{len(set(names)):,}",
+        "letters": f"{sum(lengths):,}",
+        "predictions (letters, and one end per name)": f"{sum(lengths) + len(names):,}",
+        "different characters": f"{len(set(''.join(names)))}, a to z",
+        "shortest, median, mean, longest": f"{min(lengths)}, {statistics.median(lengths)}, "
+        f"{statistics.mean(lengths):.2f}, {max(lengths)} letters",
+        "names by length": " · ".join(
+            f"{length}: {count:,}" for length, count in sorted(Counter(lengths).items())
+        ),
+        "how often each letter occurs": ranked(Counter("".join(names)), 26),
+        "commonest first letters": ranked(Counter(name[0] for name in names), 5),
+        "commonest last letters": ranked(Counter(name[-1] for name in names), 5),
+        "train, dev, test": f"{len(train):,}, {len(dev):,}, {len(test):,} names",
+        "predictions in each": ", ".join(
+            f"{sum(map(len, part)) + len(part):,}" for part in (train, dev, test)
+        ),
+        "dev names one letter away from a train name": f"{near:,}, {near / len(dev):.0%}",
+        "characters": f"{len(plays):,}",
+        "distinct characters": f"{len(set(plays))}",
+        "lines, empty ones counted": f"{plays.count(chr(10)):,}",
+        "lines spoken": f"{len(spoken):,}",
+        "mean and longest spoken line": f"{statistics.mean(map(len, spoken)):.1f}, {max(map(len, spoken))} characters",
+        "spoken lines that occur twice": f"{len(spoken) - len(set(spoken)):,}",
+        "words, by white space": f"{len(plays.split()):,}",
+        "speeches": f"{len(speakers):,}",
+        "different speaker headings": f"{len(set(speakers)):,}",
+        "blank lines inside a speech": f"{len(blocks) - len(speakers)}",
+    }
+
+
+def tables():
+    """The rows of every two-column table in data/README.md: label -> value."""
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", readme, flags=re.MULTILINE)
+    return {label: value for label, value in rows if value != "measured"}
+
+
+def test_every_number_in_the_tables_of_the_datasheet_is_what_the_files_hold():
+    assert tables() == measured()
+
+
+def test_the_datasheet_states_size_and_hash_of_both_files():
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    for file, sha256 in SHA256.items():
+        assert f"| `{file}` | {(DATA / file).stat().st_size:,} | `{sha256}` |" in readme
+
+
+@pytest.mark.parametrize("file", SHA256)
+def test_the_bundled_files_are_the_published_ones_byte_for_byte(file):
+    assert hashlib.sha256((DATA / file).read_bytes()).hexdigest() == SHA256[file]
+
+
+def test_the_names_quoted_in_the_datasheet_are_in_the_list():
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"\*([a-z]+)\*", readme)
+    assert len(quoted) >= 10
+    assert set(quoted) <= set(load_names())
+
+
+def test_the_speech_quoted_in_the_datasheet_is_in_the_plays():
+    readme = (DATA / "README.md").read_text(encoding="utf-8")
+    assert readme.split("```\n")[1] in load_text()
+
+
+# Loading.
+
+
+def test_the_bundled_names_come_in_the_order_of_the_file():
+    names = load_names()
+    assert names[:3] == ["sara", "mina", "maria"]
+    assert "\n".join([*names, ""]) == (DATA / "names.txt").read_text(encoding="utf-8")
+    assert all(name and set(name) <= set(string.ascii_lowercase) for name in names)
+
+
+def test_the_plays_come_whole_as_one_string():
+    plays = load_text()
+    assert plays.startswith("MARGET SPRAT:\nHerring!")
+    assert plays.endswith("\n")
+    assert len(plays) == 543_129
+
+
+def test_the_data_is_found_from_any_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(load_names()) == 35_103
+
+
+def test_reading_data_does_not_wait_for_torch():
+    program = "import sys; import lessons_lib.data; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("load", [load_names, load_text])
+def test_an_unknown_data_set_is_refused_with_the_choices_named(load):
+    lecture = "makemore" if load is load_names else "tinyshakespeare"
+    with pytest.raises(ValueError, match=f'choose "bundled" or "{lecture}"'):
+        load("shakespear")
+
+
+def test_names_are_not_to_be_had_as_text_nor_text_as_names():
+    with pytest.raises(ValueError, match="makemore"):
+        load_names("tinyshakespeare")
+    with pytest.raises(ValueError, match="tinyshakespeare"):
+        load_text("makemore")
+
+
+def test_a_missing_bundled_file_says_how_to_get_it_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "DATA", tmp_path)
+    with pytest.raises(FileNotFoundError, match="git checkout data"):
+        load_names()
+
+
+LECTURES = [(load_names, "makemore", "names.txt"), (load_text, "tinyshakespeare", "tinyshakespeare.txt")]
+
+
+@pytest.mark.parametrize(("load", "which", "file"), LECTURES)
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_lessons_data_the_error_says_what_to_set_and_what_to_put_there(
+    monkeypatch, load, which, file, value
+):
+    if value is None:
+        monkeypatch.delenv("LESSONS_DATA", raising=False)
+    else:
+        monkeypatch.setenv("LESSONS_DATA", value)
+    with pytest.raises(FileNotFoundError, match=rf"LESSONS_DATA.*not set.*github\.com/karpathy/.*{file}"):
+        load(which)
+
+
+@pytest.mark.parametrize(("load", "which", "file"), LECTURES)
+def test_a_folder_without_the_file_is_an_error_that_names_the_file(tmp_path, monkeypatch, load, which, file):
+    monkeypatch.setenv("LESSONS_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=f"{file} does not exist"):
+        load(which)
+
+
+@pytest.mark.parametrize(("load", "which", "file"), LECTURES)
+def test_a_bundled_file_is_never_taken_for_the_lectures(tmp_path, monkeypatch, load, which, file):
+    shutil.copy(DATA / "names.txt", tmp_path / file)
+    monkeypatch.setenv("LESSONS_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=f'{file} is not the "{which}" of the lectures'):
+        load(which)
+
+
+@canonical
+def test_the_lectures_names_are_the_known_32033():
+    names = load_names("makemore")
+    assert (len(names), len(set(names)), names[0], max(map(len, names))) == (
+        32_033,
+        32_033 - 2_539,
+        "emma",
+        15,
+    )
+
+
+@canonical
+def test_the_lectures_shakespeare_is_the_known_text():
+    text = load_text("tinyshakespeare")
+    assert (len(text), len(set(text))) == (1_115_394, 65)
+    assert text.startswith("First Citizen:\nBefore we proceed any further")
+
+
+# Vocabulary.
+
+
+def test_the_names_have_27_characters_with_the_end_mark_first():
+    vocabulary = Vocabulary(load_names())
+    assert vocabulary.characters == "." + string.ascii_lowercase
+    assert vocabulary.size == len(vocabulary) == 27
+    assert vocabulary.encode("emma.") == [5, 13, 13, 1, 0]
+    assert vocabulary.decode([5, 13, 13, 1, 0]) == "emma."
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_encoding_and_decoding_give_every_text_back(texts):
+    vocabulary = Vocabulary(texts, end=None)
+    for text in texts:
+        numbers = vocabulary.encode(text)
+        assert all(0 <= number < vocabulary.size for number in numbers)
+        assert vocabulary.decode(numbers) == text
+
+
+@given(NAMES)
+def test_the_numbers_do_not_depend_on_the_order_of_the_texts(names):
+    assert (
+        Vocabulary(names).characters
+        == Vocabulary(names[::-1]).characters
+        == "." + "".join(sorted(set("".join(names))))
+    )
+
+
+def test_running_text_has_a_full_stop_like_any_other_character():
+    vocabulary = Vocabulary([load_text()], end=None)
+    assert vocabulary.size == 62
+    assert vocabulary.encode("\n")[0] == 0
+    with pytest.raises(ValueError, match=r"end mark '\.' occurs inside"):
+        Vocabulary([load_text()])
+
+
+def test_decode_takes_the_numbers_of_a_tensor():
+    assert Vocabulary(["abc"]).decode(torch.tensor([3, 1, 2])) == "cab"
+
+
+def test_an_unknown_character_is_named_together_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'ë' is not among the 4 characters known here: '\.oyz'"):
+        Vocabulary(["zoy"]).encode("zoë")
+
+
+@pytest.mark.parametrize("number", [-1, 4])
+def test_a_number_without_a_character_is_refused(number):
+    with pytest.raises(ValueError, match=f"no character has the number {number}: they go from 0 to 3"):
+        Vocabulary(["abc"]).decode([1, number])
+
+
+def test_an_end_mark_of_two_characters_is_refused():
+    with pytest.raises(ValueError, match="one character"):
+        Vocabulary(["abc"], end="<>")
+
+
+# Splitting.
+
+
+@given(NAMES, st.integers(0, 5))
+def test_the_parts_of_a_split_are_disjoint_and_together_complete(names, seed):
+    given_names = list(names)
+    parts = split(names, seed)
+    assert names == given_names
+    assert sorted(parts.train + parts.dev + parts.test) == sorted(set(names))
+    assert len(parts.train) == math.floor(0.8 * len(set(names)) + 1e-9)
+
+
+@given(NAMES, st.integers(0, 5))
+def test_with_repeats_kept_nothing_is_lost_and_nothing_added(names, seed):
+    given_names = list(names)
+    train, dev, test = split(names, seed, distinct=False)
+    assert names == given_names
+    assert sorted(train + dev + test) == sorted(names)
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another():
+    names = load_names()
+    assert split(names) == split(names, seed=42)
+    assert split(names, seed=43).dev != split(names).dev
+
+
+def test_the_split_of_the_bundled_names_is_the_one_all_lessons_share():
+    train, dev, test = split(load_names())
+    assert (train[0], dev[0], test[0]) == ("adeel", "ljosbra", "wiliama")
+
+
+def test_splitting_leaves_the_global_random_numbers_alone():
+    random.seed(7)
+    expected = random.random()
+    random.seed(7)
+    split(load_names()[:100])
+    assert random.random() == expected
+
+
+@given(st.integers(0, 200))
+def test_fractions_are_met_to_the_name_in_spite_of_rounding(tenths):
+    names = [str(number) for number in range(10 * tenths)]
+    assert [len(part) for part in split(names, fractions=(0.7, 0.1, 0.2))] == [7 * tenths, tenths, 2 * tenths]
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.8, 0.1, 0.2), (1.1, -0.2, 0.1), (0.8, 0.2), (float("nan"), 0.5, 0.5)]
+)
+def test_fractions_that_are_not_shares_of_a_whole_are_refused(fractions):
+    with pytest.raises(ValueError, match="three shares that sum to 1"):
+        split(["a", "b"], fractions=fractions)
+
+
+@canonical
+def test_the_split_of_the_lectures_comes_out_exactly():
+    words = load_names("makemore")
+    parts = split(words, distinct=False)
+    assert [sum(len(name) + 1 for name in part) for part in parts] == [182_625, 22_655, 22_866]
+    random.seed(42)
+    random.shuffle(words)
+    first, second = int(0.8 * len(words)), int(0.9 * len(words))
+    assert parts == (words[:first], words[first:second], words[second:])
+
+
+@canonical
+def test_in_the_lectures_split_424_dev_names_were_already_learned_and_in_ours_none():
+    words = load_names("makemore")
+    leaky, clean = split(words, distinct=False), split(words)
+    learned = set(leaky.train)
+    assert sum(name in learned for name in leaky.dev) == 424
+    assert len(set(clean.train) | set(clean.dev) | set(clean.test)) == sum(map(len, clean)) == len(set(words))
+
+
+@canonical
+def test_letter_frequencies_cost_what_is_known_on_the_lectures_names():
+    words = load_names("makemore")
+    assert evaluate(unigram(words), words) == pytest.approx(2.822726, abs=1e-6)
