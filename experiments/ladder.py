@@ -1,0 +1,91 @@
+"""Train and measure every rung of the model ladder and write ladder.csv: `make experiments`.
+
+Each rung is a function from the training names to (model, number of parameters). The names are `split(load_names(), SEED)`:
+models learn from train, and dev gives the loss in the file. README.md beside this file explains the columns.
+"""
+
+import csv
+import os
+import platform
+import time
+from collections import Counter
+
+import torch
+
+from lessons_lib.autograd import Value
+from lessons_lib.data import load_names, split
+from lessons_lib.ladder import CSV, LETTERS, Rung, evaluate, samples, uniform, without_context
+from lessons_lib.training import setup
+
+SEED = 42
+
+
+def nothing_learned(train):
+    """27 characters, all equally likely."""
+    return uniform, 0
+
+
+def letter_frequencies(train, steps=300, rate=10.0):
+    """27 logits, from zero, by gradient descent through the scalar engine of lesson 1.
+
+    The loss is the cross-entropy log(sum exp(logits)) - sum(share * logit), with the share of each character in the training
+    names. It has one minimum, the counted frequencies, and its curvature is at most a tenth or two: hence the large rate.
+    """
+    counts = Counter(character for name in train for character in name + LETTERS.end)
+    total = sum(counts.values())
+    shares = [counts[character] / total for character in LETTERS.characters]
+    logits = [Value(0.0) for _ in shares]
+    for _ in range(steps):
+        normaliser = sum(logit.exp() for logit in logits).log()
+        loss = normaliser - sum(share * logit for share, logit in zip(shares, logits, strict=True))
+        for logit in logits:
+            logit.grad = 0.0
+        loss.backward()
+        for logit in logits:
+            logit.data -= rate * logit.grad
+    learned = torch.tensor([logit.data for logit in logits], dtype=torch.float64)  # (27,)
+    return without_context(learned.log_softmax(0)), len(logits)
+
+
+# Lesson, name of the model, how it is made: from the ground up.
+MODELS = [
+    (0, "uniform", nothing_learned),
+    (1, "letter frequencies, learned by our own engine", letter_frequencies),
+]
+
+
+def measure(number):
+    """Train and measure one rung, `MODELS[number]`."""
+    lesson, name, make = MODELS[number]
+    names = split(load_names(), SEED)
+    start = time.perf_counter()
+    model, parameters = make(names.train)
+    seconds = time.perf_counter() - start
+    return Rung(
+        rung=number,
+        lesson=lesson,
+        model=name,
+        parameters=parameters,
+        dev_loss=round(evaluate(model, names.dev), 6),
+        seconds=round(seconds, 2),
+        samples=tuple(samples(model)),
+        seed=SEED,
+        machine=f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} used",
+        python=platform.python_version(),
+        torch=torch.__version__,
+    )
+
+
+def main():
+    setup()
+    with CSV.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Rung._fields)
+        for number in range(len(MODELS)):
+            rung = measure(number)
+            writer.writerow(rung._replace(samples=" ".join(rung.samples)))
+            print(f"{rung.model}: {rung.dev_loss:.4f} nats on dev, {rung.seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
