@@ -64,7 +64,7 @@ class Value:
         """self ** exponent. Raises ValueError where the result or a derivative it needs is not a real number:
         a negative base with a fractional exponent, or a base that is not positive under a Value exponent (its
         derivative contains log(base)). A plain number as exponent has no such limit."""
-        base, power = self.data, float(exponent.data if isinstance(exponent, Value) else exponent)
+        base, power = self.data, as_value(exponent).data
         if base < 0 and not power.is_integer():
             raise ValueError(f"power: {base:g} ** {power:g} is not a real number")
         if base == 0 and power < 0:
@@ -150,8 +150,12 @@ class Value:
 
 
 def as_value(number):
-    """The number as a Value; a Value as it is."""
-    return number if isinstance(number, Value) else Value(number)
+    """The number as a Value; a Value as it is. Raises TypeError for anything but a Value, an int or a float."""
+    if isinstance(number, Value):
+        return number
+    if not isinstance(number, (int, float)):
+        raise TypeError(f"an operation takes a Value or a plain number, and this is {number!r}")
+    return Value(number)
 
 
 def topological_order(root):

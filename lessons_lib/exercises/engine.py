@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import NamedTuple
 
-from lessons_lib.exercises.progress import record
+from lessons_lib.exercises.logbook import record
 
 __all__ = [
     "NotYet",
