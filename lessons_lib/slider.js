@@ -36,18 +36,19 @@ function render({ model, el }) {
     return { show, node: make("div", {}, ...row) };
   });
   const showPositions = () => rows.forEach((row) => row.show());
-  const showCaption = () => {
-    picture.alt = model.get("caption");
-    caption.textContent = model.get("problem") || model.get("caption");
+  const showAnswer = async () => {
+    const answer = model.get("answer");
+    const url = URL.createObjectURL(new Blob([answer.picture], { type: "image/png" }));
+    await make("img", { src: url }).decode(); // until then the old picture stands, with the words that fit it
+    const latest = answer === model.get("answer");
+    URL.revokeObjectURL(latest ? picture.src : url);
+    if (!latest) return;
+    Object.assign(picture, { src: url, alt: answer.caption });
+    caption.textContent = answer.problem || answer.caption;
   };
-  const showPicture = () => {
-    URL.revokeObjectURL(picture.src); // frees the bytes; the picture stands until the next is ready
-    picture.src = URL.createObjectURL(new Blob([model.get("picture")], { type: "image/png" }));
-  };
-  const show = { positions: showPositions, caption: showCaption, problem: showCaption, picture: showPicture };
-  for (const trait in show) {
-    model.on(`change:${trait}`, show[trait]);
-    show[trait]();
+  for (const [trait, show] of [["positions", showPositions], ["answer", showAnswer]]) {
+    model.on(`change:${trait}`, show);
+    show();
   }
   const controls = make("div", { className: "controls" }, ...rows.map((row) => row.node));
   el.append(make("figure", { className: "lessons-slider" }, controls, picture, caption));

@@ -184,10 +184,10 @@ class Slider(anywidget.AnyWidget):
     _css = Path(__file__).with_name("slider.css")
     controls = traitlets.List().tag(sync=True)  # of {name, kind, texts}
     positions = traitlets.Dict().tag(sync=True)  # name -> place among the control's options
-    picture = traitlets.Bytes().tag(sync=True)
     size = traitlets.Tuple().tag(sync=True)  # width and height in CSS pixels
-    caption = traitlets.Unicode().tag(sync=True)
-    problem = traitlets.Unicode().tag(sync=True)  # stands in the caption's place while it is not empty
+    # {picture: bytes of a PNG, caption, problem: stands in the caption's place unless it is empty}. One trait, so
+    # that picture and words change together.
+    answer = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -218,9 +218,8 @@ class Slider(anywidget.AnyWidget):
         Raises ValueError for a name or value it does not have, and what compute raises; nothing changes then.
         """
         places = {name: self._control(name).position(value) for name, value in values.items()}
-        with self.hold_sync():
-            self._show(self.values | {name: self._controls[name].options[i] for name, i in places.items()})
-            self.positions = self.positions | places
+        self._show(self.values | {name: self._option(name, place) for name, place in places.items()})
+        self.positions = self.positions | places
 
     def set_state(self, sync_data: dict) -> None:
         """Take what the browser sends; ipywidgets calls this. Nobody catches an exception: it is shown."""
@@ -229,15 +228,15 @@ class Slider(anywidget.AnyWidget):
             self._show({name: self._option(name, position) for name, position in positions.items()})
         except Exception as error:
             named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self.problem = f"{named}{str(error).rstrip('.')}. The picture shows the last values that worked."
+            sentence = f"{named}{str(error).rstrip('.')}. The picture shows the last values that worked."
+            self.answer = {**self.answer, "problem": sentence}
         else:
             super().set_state({"positions": positions})
 
     def _show(self, values: dict[str, Any]) -> None:
         numbers = self._compute(values)
         picture, caption = self._panel.update(numbers), self._describe(values, numbers)
-        with self.hold_sync():  # one message, so that the picture and its text change together
-            self.picture, self.caption, self.problem = picture, caption, ""
+        self.answer = {"picture": picture, "caption": caption, "problem": ""}
 
     def _control(self, name: str) -> Steps:
         if name not in self._controls:
@@ -253,4 +252,4 @@ class Slider(anywidget.AnyWidget):
     def __repr__(self) -> str:
         """The widget in plain text: what a test compares, and what is read where no widget can be shown."""
         controls = [f"{n} {c} (now {c.texts[self.positions[n]]})" for n, c in self._controls.items()]
-        return f"Slider: {'; '.join(controls)}. {self.caption}"
+        return f"Slider: {'; '.join(controls)}. {self.answer['caption']}"

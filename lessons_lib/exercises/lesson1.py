@@ -109,7 +109,7 @@ def sin(answer):
 
 
 def sum_over_paths(answer):
-    """1.4: the derivative as a sum over all paths from root to leaf of the product of the local slopes."""
+    """1.5: the derivative as a sum over all paths from root to leaf of the product of the local slopes."""
     a = Value(3.0, label="a")
     doubled = a + a
     squared = doubled * doubled
@@ -156,7 +156,7 @@ def sum_over_paths(answer):
 
 
 def children_first(answer):
-    """1.5: topological order without recursion."""
+    """1.4: topological order without recursion."""
     a, b = Value(1.0), Value(2.0)
     shared = a * b
     diamond = shared + shared * a
@@ -243,18 +243,18 @@ def descend(answer):
 
         return how([p, q], loss, steps, rate), [p.data, q.data]
 
-    def loop(clear, sign=-1, after=False):
+    def loop(clear="before", sign=-1):
         def how(parameters, loss, steps, rate):
             losses = []
             for _ in range(steps):
                 value = loss()
                 losses.append(value.data)
                 for p in parameters:
-                    p.grad = 0.0 if clear and not after else p.grad
+                    p.grad = 0.0 if clear == "before" else p.grad
                 value.backward()
                 for p in parameters:
-                    p.grad = 0.0 if clear and after else p.grad
                     p.data += sign * rate * p.grad
+                    p.grad = 0.0 if clear == "after the step" else p.grad
             return losses
 
         return how
@@ -264,18 +264,22 @@ def descend(answer):
         ((5.0, 0.0), (0.0, 0.0), 3, 0.1),
         ((-1.0, 4.0), (100.0, -7.0), 5, 0.2),
     ]:
-        wanted_losses, wanted = run(loop(True), starts, grads, steps, rate)
+        wanted_losses, wanted = run(loop(), starts, grads, steps, rate)
         losses, reached = run(lambda *a: call(answer, *a), starts, grads, steps, rate)
         dirty = " (their grad was not 0 when you got them)" if any(grads) else ""
         seen = f"After {steps} step{'s' * (steps > 1)} at rate {rate:g} from {list(starts)}{dirty}, the parameters"
         mistakes = [
             (
-                run(loop(False), starts, grads, steps, rate)[1],
+                run(loop(clear="never"), starts, grads, steps, rate)[1],
                 "Old gradients were added in: set grad to 0 before each backward.",
             ),
             (
-                run(loop(True, sign=1), starts, grads, steps, rate)[1],
+                run(loop(sign=1), starts, grads, steps, rate)[1],
                 "Uphill: the gradient points to where the loss grows.",
+            ),
+            (
+                run(loop(clear="after the step"), starts, grads, steps, rate)[1],
+                "Old gradients were added in: clear before each backward, the first one too.",
             ),
             (list(starts), "Nothing moved. Is the gradient cleared before it is used?"),
         ]
@@ -298,8 +302,8 @@ CHECKS = {
     "1.1": slope,
     "1.2": gradient_by_bumping,
     "1.3": by_hand,
-    "1.4": sum_over_paths,
-    "1.5": children_first,
+    "1.4": children_first,
+    "1.5": sum_over_paths,
     "1.6": sin,
     "1.7": descend,
     "1.8": nll,

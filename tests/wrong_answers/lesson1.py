@@ -110,7 +110,7 @@ def sine(slope, children=True):
     return sin
 
 
-def loop(clear=True, sign=-1, late=False, rates=1.0, losses=True):
+def loop(clear=True, sign=-1, late=False, rates=1.0, losses=True, after=False):
     def train(parameters, loss, steps, rate):
         seen = []
         for _ in range(steps):
@@ -122,6 +122,7 @@ def loop(clear=True, sign=-1, late=False, rates=1.0, losses=True):
             for p in parameters:
                 p.grad = 0.0 if late else p.grad
                 p.data += sign * rate * rates * p.grad
+                p.grad = 0.0 if after else p.grad
         return seen if losses else value
 
     return train
@@ -171,14 +172,6 @@ WRONG = {
         (lambda a, b, c: (right_a(a), right_b(b)), "a list of 3 numbers"),
     ],
     "1.4": [
-        (one_path, "two paths"),
-        (each_child_once, "two paths"),
-        (added_along_the_path, "the empty one: its product is 1"),
-        (lambda root, leaf: 1.0 if root is leaf else root.local[0], "was expected"),
-        (lambda root, leaf: leaf.grad, "one path, the empty one"),
-        (lambda root, leaf: 1.0, "was expected"),
-    ],
-    "1.5": [
         (root_first, "stands on its head"),
         (recursive, "gave up on the recursion"),
         (in_order_of_discovery, "a child that comes later"),
@@ -186,6 +179,14 @@ WRONG = {
         (without_leaves, "there are 3"),
         (lambda root: set(topological_order(root)), "returned a set"),
         (lambda root: [node.data for node in topological_order(root)], "there are 1"),
+    ],
+    "1.5": [
+        (one_path, "two paths"),
+        (each_child_once, "two paths"),
+        (added_along_the_path, "the empty one: its product is 1"),
+        (lambda root, leaf: 1.0 if root is leaf else root.local[0], "was expected"),
+        (lambda root, leaf: leaf.grad, "one path, the empty one"),
+        (lambda root, leaf: 1.0, "was expected"),
     ],
     "1.6": [
         (sine(lambda x: math.cos(math.sin(x))), "not of the result"),
@@ -197,6 +198,7 @@ WRONG = {
     ],
     "1.7": [
         (loop(clear=False), "Old gradients"),
+        (loop(clear=False, after=True), "the first one too"),
         (loop(sign=1), "Uphill"),
         (loop(late=True), "Nothing moved"),
         (loop(rates=0.5), "was expected"),
