@@ -29,6 +29,7 @@ from lessons_lib import lab
 lab.can_open_browser = lambda: False
 lab.open_lab(Path(sys.argv[1]), int(sys.argv[2]))
 """
+STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]'  # how JupyterLab shows an exception, too
 SECONDS = 1000  # Playwright counts in milliseconds
 
 
@@ -99,7 +100,9 @@ def run_all(browser, server):
         page.get_by_role("menuitem", name="Run All Cells").first.click()
         cells = sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in notebook.cells)
         done = page.locator(".jp-CodeCell .jp-InputPrompt").filter(has_text=re.compile(r"\[\d+\]"))
-        done.nth(cells - 1).wait_for(state="attached", timeout=50 * SECONDS)
+        failed = page.locator(STDERR)
+        done.nth(cells - 1).or_(failed.first).first.wait_for(state="attached", timeout=150 * SECONDS)
+        assert failed.all_text_contents() == []
         return page, errors
 
     return run
