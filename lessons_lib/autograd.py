@@ -3,7 +3,9 @@
 Lesson 1 builds this class step by step; here it stands whole. A `Value` holds a float, the Values it was made from (its
 children), and one number per child: the local derivative, by how much this value moves when that child moves a little. The
 derivatives are computed on the way forward, when the inputs are at hand, and stored as plain floats. Backward then needs no
-function per operation: it multiplies and adds. That is also why it is fast, for Python.
+function per operation: it multiplies and adds. It is also what makes the engine fast, for Python: a node is three small
+objects that nothing points back to, so a graph is freed the moment it is dropped, and the garbage collector has no cycles
+to look for (benchmarks/ has the numbers).
 
 Left out on purpose: tensors, second derivatives, in-place operations, comparisons. `a == b` asks whether a and b are the same
 object, and `a < b` raises a TypeError, because a comparison has no derivative to pass on.

@@ -145,6 +145,9 @@ class Picture:
             sending = i == step.active
             colour = ORANGE if sending else BLUE if i in step.done else GREY
             arrow.set(color=colour, linewidth=2.2 if sending else 1)
+            arrow.set_arrowstyle(
+                "<|-" if sending else "-|>"
+            )  # a message goes back where the number came from
         senders = sum(bool(node.children) for node in self.nodes)
         now = "nobody has sent" if step.active is None else f"{name(self.nodes[step.active])} sends"
         self.title.set_text(f"Step {len(step.done)} of {senders}: {now}")

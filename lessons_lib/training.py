@@ -16,7 +16,7 @@ def setup(threads: int = 1) -> None:
     matrices as small as ours, handing the work out costs more than doing it: one thread is usually the fastest.
 
     It also tells Python's garbage collector to look less often. A graph of Values is 200,000 small objects without a single
-    reference cycle, and Python stops to look for cycles after every 700: training the network of lesson 1 took six times as
+    reference cycle, and Python stops to look for cycles after every 700: training the network of lesson 1 took four times as
     long. What is imported by now is left out of the search altogether.
 
     The environment variable LESSONS_THREADS overrides the argument. Raises ValueError where either is not 1 or more.

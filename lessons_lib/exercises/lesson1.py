@@ -161,13 +161,13 @@ def children_first(answer):
     shared = a * b
     diamond = shared + shared * a
     deep = Value(0.0)
-    for _ in range(20_000):
+    for _ in range(10_000):
         deep = deep + 1.0
     for title, root in [
         ("a single node", a),
         ("a * b", shared),
         ("a*b + (a*b)*a", diamond),
-        ("a chain of 20,000", deep),
+        ("a chain of 10,000", deep),
     ]:
         nodes = set(topological_order(root))
         try:

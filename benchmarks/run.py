@@ -1,0 +1,145 @@
+"""Measure what the course costs a machine and print a table: `make bench`. It asserts nothing; README.md explains the rows.
+
+Every row is measured in a process of its own, so that none finds its imports done or its memory taken by another.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import moons
+import private_home
+import refresh
+import solutions
+
+import notebooks
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+CHAIN = """
+import psutil, time
+from lessons_lib.autograd import Value
+
+empty = psutil.Process().memory_info().rss
+start = time.perf_counter()
+node, one = Value(0.0), Value(1.0)
+for _ in range(1_000_000):
+    node = node + one
+built = time.perf_counter()
+node.backward()
+print(built - start, time.perf_counter() - built, empty)
+"""
+TIMED = """
+import sys, time
+
+start = time.perf_counter()
+exec(sys.argv[1], {"__name__": "__main__"})
+print(time.perf_counter() - start)
+"""
+
+
+def fresh(*arguments: str) -> str:
+    """What a new Python prints, run with these arguments in the folder of the notebooks."""
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT / "notebooks",
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+    )
+    return process.stdout
+
+
+def row(what: str, figure: str, limit: str = "") -> None:
+    print(f"  {what:<36}{figure:>33}   {limit}".rstrip(), flush=True)
+
+
+def engines() -> None:
+    print(
+        "A training step on the moons: 100 points, 337 parameters (ms of processor time; how many times faster)"
+    )
+    limits = {
+        "default": "limit: Python's frequent search for circles",
+        "torch": "limit: the same, through torch's objects too",
+        "lessons": "limit: ours arithmetic, theirs still the circles",
+        "off": "limit: making and visiting the nodes",
+    }
+    answers = []
+    for setting, title in moons.SETTINGS.items():
+        race = json.loads(fresh(str(HERE / "moons.py"), setting))
+        ratios = [a / b for a, b in zip(race["closures"], race["ours"], strict=True)]
+        theirs, ours = (1000 * median(race[engine]) for engine in ("closures", "ours"))
+        figure = f"{theirs:.0f}, {ours:.0f}, {median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+        row(title, figure, limits[setting])
+        answers.append(race["agree"])
+    row("loss and gradients as torch float64", f"agree to 1e-9: {'yes' if all(answers) else 'no'}")
+
+
+def chain() -> None:
+    forward, backward, empty, peak = map(float, fresh("-c", CHAIN + refresh.PEAK_MEMORY).split())
+    print("A chain of 1,000,000 nodes")
+    row("forward", f"{forward:.2f} s")
+    row("backward", f"{backward:.2f} s", "limit: half of it is finding the order")
+    row(
+        "peak memory",
+        f"{(peak - empty) / 2**20:.0f} MB",
+        "limit: two objects and two floats a node, 200 bytes",
+    )
+
+
+def start_of_a_lesson() -> None:
+    cells = solutions.read(ROOT / "notebooks" / "01_micrograd.ipynb").cells
+    setup_cell = next(cell.source for cell in cells if cell.cell_type == "code")
+    whole, torch = (
+        median(float(fresh("-c", TIMED, source).split()[-1]) for _ in range(3))
+        for source in (setup_cell, "import torch")
+    )
+    print("The set-up cell of lesson 1, in a new interpreter")
+    row("imports and all", f"{whole:.2f} s", f"limit: importing torch, alone {torch:.2f} s")
+
+
+def waits() -> None:
+    measured = json.loads(fresh(str(HERE / "waits.py")))
+    checks, slider = measured["checks"], measured["slider"]
+    slowest = max(checks, key=checks.get)
+    print("What a learner waits for in lesson 1")
+    row(f"a right answer is checked, {len(checks)} exercises", f"{median(checks.values()):.1f} ms", "median")
+    row(f"the slowest of them, {slowest}", f"{checks[slowest]:.0f} ms", "limit: what the check tries")
+    row(
+        "a move of the slider",
+        f"{slider['move']:.0f} ms",
+        "limit: drawing the texts that changed, and the PNG",
+    )
+    row("savefig of the same picture", f"{slider['savefig']:.0f} ms", "limit: drawing all of it")
+    row(
+        f"all {slider['moves']} positions of the slider",
+        f"{slider['all']:.0f} ms, {slider['kilobytes']:.0f} kB",
+    )
+
+
+def every_notebook() -> None:
+    print("Each notebook, top to bottom in a new kernel")
+    for path in notebooks.notebooks():
+        cost = notebooks.measure(path)
+        row(cost.notebook, f"{cost.seconds:.1f} s, {cost.megabytes} MB")
+
+
+def main() -> None:
+    private_home.enter()
+    os.environ.pop("LESSONS_THREADS", None)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "matplotlib"))
+    print(f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {packages}\n")
+    for part in (engines, chain, start_of_a_lesson, waits, every_notebook):
+        part()
+
+
+if __name__ == "__main__":
+    main()
