@@ -2,16 +2,18 @@
 
 Two data sets come with the course and are the default: given names (one a line, a to z) and stage dialogue. What they are
 and what they are not stands in data/README.md. The lectures' own sets, `load_names("makemore")` and
-`load_text("tinyshakespeare")`, are read from the folder that the environment variable LESSONS_DATA names. One is never
-put in the place of the other: what cannot be had is an error.
+`load_text("tinyshakespeare")`, are fetched once (see lessons_lib.fetch), and `load_names(Path("my_names.txt"))` reads a file
+of yours. One is never put in the place of the other: what cannot be had is an error.
 """
 
-import hashlib
-import os
 import random
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from lessons_lib.fetch import fetch
 
 __all__ = ["DATA", "SHA256", "Split", "Vocabulary", "load_names", "load_text", "split"]
 
@@ -24,66 +26,78 @@ SHA256 = {
 }
 """The bundled files as published, for `python -m lessons_lib`. Loading does not insist on them: the files are yours to edit."""
 
-# The lectures' sets: file name, SHA-256, where it is published. These are compared with published numbers, so they must be exact.
-_LECTURES = {
-    "makemore": (
-        "names.txt",
-        "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
-        "names.txt of https://github.com/karpathy/makemore",
-    ),
-    "tinyshakespeare": (
-        "tinyshakespeare.txt",
-        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-        "data/tinyshakespeare/input.txt of https://github.com/karpathy/char-rnn",
-    ),
-}
 
+def load_names(which: str | Path = "bundled") -> list[str]:
+    """The given names, in the order of the file: "bundled", "makemore" (the lecture's list), or the Path of your own file.
 
-def load_names(which: str = "bundled") -> list[str]:
-    """The given names, in the order of the file: "bundled", or "makemore", the lecture's list (which repeats some).
+    A file is UTF-8 and has one name a line, in the letters a to z. Blank lines, white space around a name, the line ends of
+    Windows and a byte-order mark do not count. Repeats stay; `split` drops them.
 
-    Raises ValueError for another `which` and for a file that is not the lecture's; FileNotFoundError where a file is missing.
+    Raises ValueError for another `which`, and for a file that is empty, is not UTF-8 or has another character in a name,
+    with its line; FileNotFoundError for a file that is not there; what `lessons_lib.fetch.fetch` raises for "makemore".
     """
-    return _read(which, bundled="names.txt", lecture="makemore").splitlines()
+    text, file = _read(which, bundled="names.txt", lecture="makemore")
+    names = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        name = line.strip()
+        spelled = re.match("[a-z]*", name).end()
+        if spelled < len(name):
+            strange = name[spelled]
+            # By its Unicode name too: the Cyrillic а looks like the Latin a.
+            known_as = unicodedata.name(strange, f"U+{ord(strange):04X}")
+            raise ValueError(
+                f"{file}, line {number}: {name[max(0, spelled - 15) : spelled + 15]!r} has {strange!r} ({known_as}). Put one "
+                "name on a line, in the letters a to z alone: small, without accents, spaces or signs."
+            )
+        if name:
+            names.append(name)
+    return names
 
 
-def load_text(which: str = "bundled") -> str:
-    """The stage dialogue as one string: "bundled", or "tinyshakespeare", the lecture's. Raises as `load_names` does."""
-    return _read(which, bundled="plays.txt", lecture="tinyshakespeare")
+def load_text(which: str | Path = "bundled") -> str:
+    """Running text as one string: "bundled", the stage dialogue, "tinyshakespeare", the lecture's, or the Path of your own file.
+
+    Every line ends in a line feed alone, whatever the file has; a byte-order mark is left out. Raises as `load_names` does,
+    but any character may occur, except NUL.
+    """
+    return _read(which, bundled="plays.txt", lecture="tinyshakespeare")[0]
 
 
-def _read(which: str, bundled: str, lecture: str) -> str:
+def _read(which: str | Path, bundled: str, lecture: str) -> tuple[str, str | Path]:
+    """The text of a data set, not empty, and the file to name in errors."""
     if which == lecture:
-        return _read_lecture(which)
-    if which != "bundled":
-        raise ValueError(f'there is no data set {which!r} here: choose "bundled" or "{lecture}"')
-    path = DATA / bundled
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing. `git checkout data` in the course's folder brings it back."
-        )
-    return path.read_text(encoding="utf-8")
-
-
-def _read_lecture(which: str) -> str:
-    file, sha256, published = _LECTURES[which]
-    folder = os.environ.get("LESSONS_DATA")
-    advice = f"It is {published}: save it under the name {file}"
-    if not folder:
-        raise FileNotFoundError(
-            f'"{which}" is read from the folder that the environment variable LESSONS_DATA names, and that is not set. '
-            f"{advice} in a folder and set LESSONS_DATA to that folder, or stay with the bundled data."
-        )
-    path = Path(folder).expanduser() / file
-    if not path.is_file():
-        raise FileNotFoundError(f"LESSONS_DATA is set, but {path} does not exist. {advice} there.")
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+        return _decode(fetch(lecture), lecture), lecture
+    if which == "bundled":
+        path, advice = DATA / bundled, "`git checkout data` in the course's folder brings it back."
+    elif isinstance(which, Path):
+        path, advice = which.expanduser().absolute(), "Is it the file that you mean?"
+    else:
         raise ValueError(
-            f'{path} is not the "{which}" of the lectures: its SHA-256 starts with {found[:12]}, not {sha256[:12]}. {advice}.'
+            f'there is no data set {which!r} here: choose "bundled" or "{lecture}"; a file of your own is given as a '
+            'pathlib.Path, like Path("mine.txt")'
         )
-    return content.decode("utf-8")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is {'a folder' if path.is_dir() else 'missing'}. {advice}")
+    text = _decode(path.read_bytes(), path)
+    if not text.strip():
+        raise ValueError(f"{path} is empty, or blank from line 1 on. {advice}")
+    return text, path
+
+
+def _decode(content: bytes, file: str | Path) -> str:
+    """The text of a UTF-8 file, from whichever system. ValueError names the line of the first byte that cannot be text."""
+    content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    wrong = content.find(b"\0")  # UTF-16 is half NUL bytes, and those would pass as UTF-8
+    if wrong < 0:
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            wrong = error.start
+    line = content.count(b"\n", 0, wrong) + 1
+    raise ValueError(
+        f"{file}, line {line}: the byte 0x{content[wrong]:02x} is no text in UTF-8, so the file has another encoding. "
+        "Open it in an editor and save it as UTF-8."
+    )
 
 
 class Vocabulary:

@@ -1,24 +1,18 @@
-"""The data, the datasheet that describes it, and what `lessons_lib.data` promises."""
+"""Names and plays as they are loaded, spelled as numbers and split; on the lectures' data too, where it is at hand."""
 
-import hashlib
 import math
 import os
 import random
-import re
-import shutil
-import statistics
 import string
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessons_lib import data
-from lessons_lib.data import DATA, SHA256, Vocabulary, load_names, load_text, split
+from lessons_lib.data import DATA, Vocabulary, load_names, load_text, split
 from lessons_lib.ladder import evaluate, unigram
 
 settings.register_profile("course", database=None, deadline=None)
@@ -31,105 +25,6 @@ def canonical(test):
     """For tests on the lectures' own data, which is not part of the course."""
     absent = not os.environ.get("LESSONS_DATA")
     return pytest.mark.canonical(pytest.mark.skipif(absent, reason="LESSONS_DATA is not set")(test))
-
-
-# The files, and the datasheet's numbers.
-
-
-def neighbours(name):
-    """Every spelling one letter away from `name`: one left out, put in or changed."""
-    for place in range(len(name) + 1):
-        before, after = name[:place], name[place:]
-        for letter in string.ascii_lowercase:
-            yield before + letter + after
-            yield before + letter + after[1:]
-        yield before + after[1:]
-
-
-def ranked(counts, shown):
-    """'a 34,329 · i 21,076': the commonest first, those equally common by the alphabet."""
-    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return " · ".join(f"{what} {count:,}" for what, count in order[:shown])
-
-
-def measured():
-    """What the tables of data/README.md must say, row by row: label -> value."""
-    names = load_names()
-    lengths = [len(name) for name in names]
-    train, dev, test = split(names)
-    known = set(train)
-    near = sum(any(other in known for other in neighbours(name)) for name in dev)
-
-    plays = load_text()
-    blocks = plays.rstrip("\n").split("\n\n")
-    heading = re.compile(r"[A-Z][A-Z' -]*:")
-    speakers = [block.split("\n")[0] for block in blocks if heading.fullmatch(block.split("\n")[0])]
-    spoken = [line for line in plays.split("\n") if line and not heading.fullmatch(line)]
-
-    return {
-        "names": f"{len(names):,}",
-        "distinct names": f"{len(set(names)):,}",
-        "letters": f"{sum(lengths):,}",
-        "predictions (letters, and one end per name)": f"{sum(lengths) + len(names):,}",
-        "different characters": f"{len(set(''.join(names)))}, a to z",
-        "shortest, median, mean, longest": f"{min(lengths)}, {statistics.median(lengths)}, "
-        f"{statistics.mean(lengths):.2f}, {max(lengths)} letters",
-        "names by length": " · ".join(
-            f"{length}: {count:,}" for length, count in sorted(Counter(lengths).items())
-        ),
-        "how often each letter occurs": ranked(Counter("".join(names)), 26),
-        "commonest first letters": ranked(Counter(name[0] for name in names), 5),
-        "commonest last letters": ranked(Counter(name[-1] for name in names), 5),
-        "train, dev, test": f"{len(train):,}, {len(dev):,}, {len(test):,} names",
-        "predictions in each": ", ".join(
-            f"{sum(map(len, part)) + len(part):,}" for part in (train, dev, test)
-        ),
-        "dev names one letter away from a train name": f"{near:,}, {near / len(dev):.0%}",
-        "characters": f"{len(plays):,}",
-        "distinct characters": f"{len(set(plays))}",
-        "lines, empty ones counted": f"{plays.count(chr(10)):,}",
-        "lines spoken": f"{len(spoken):,}",
-        "mean and longest spoken line": f"{statistics.mean(map(len, spoken)):.1f}, {max(map(len, spoken))} characters",
-        "spoken lines that occur twice": f"{len(spoken) - len(set(spoken)):,}",
-        "words, by white space": f"{len(plays.split()):,}",
-        "speeches": f"{len(speakers):,}",
-        "different speaker headings": f"{len(set(speakers)):,}",
-        "blank lines inside a speech": f"{len(blocks) - len(speakers)}",
-    }
-
-
-def tables():
-    """The rows of every two-column table in data/README.md: label -> value."""
-    readme = (DATA / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", readme, flags=re.MULTILINE)
-    return {label: value for label, value in rows if value != "measured"}
-
-
-def test_every_number_in_the_tables_of_the_datasheet_is_what_the_files_hold():
-    assert tables() == measured()
-
-
-def test_the_datasheet_states_size_and_hash_of_both_files():
-    readme = (DATA / "README.md").read_text(encoding="utf-8")
-    for file, sha256 in SHA256.items():
-        assert f"| `{file}` | {(DATA / file).stat().st_size:,} | `{sha256}` |" in readme
-
-
-@pytest.mark.parametrize("file", SHA256)
-def test_the_bundled_files_are_the_published_ones_byte_for_byte(file):
-    assert hashlib.sha256((DATA / file).read_bytes()).hexdigest() == SHA256[file]
-
-
-def test_the_names_quoted_in_the_datasheet_are_in_the_list():
-    readme = (DATA / "README.md").read_text(encoding="utf-8")
-    quoted = re.findall(r"\*([a-z]+)\*", readme)
-    assert len(quoted) >= 10
-    assert set(quoted) <= set(load_names())
-
-
-def test_the_speech_quoted_in_the_datasheet_is_in_the_plays():
-    readme = (DATA / "README.md").read_text(encoding="utf-8")
-    assert readme.split("```\n")[1] in load_text()
 
 
 # Loading.
@@ -154,8 +49,8 @@ def test_the_data_is_found_from_any_working_directory(tmp_path, monkeypatch):
     assert len(load_names()) == 35_103
 
 
-def test_reading_data_does_not_wait_for_torch():
-    program = "import sys; import lessons_lib.data; sys.exit('torch' in sys.modules)"
+def test_reading_data_waits_neither_for_torch_nor_for_a_downloader():
+    program = "import sys; import lessons_lib.data; sys.exit(bool({'torch', 'pooch', 'requests'} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
@@ -171,43 +66,6 @@ def test_names_are_not_to_be_had_as_text_nor_text_as_names():
         load_names("tinyshakespeare")
     with pytest.raises(ValueError, match="tinyshakespeare"):
         load_text("makemore")
-
-
-def test_a_missing_bundled_file_says_how_to_get_it_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "DATA", tmp_path)
-    with pytest.raises(FileNotFoundError, match="git checkout data"):
-        load_names()
-
-
-LECTURES = [(load_names, "makemore", "names.txt"), (load_text, "tinyshakespeare", "tinyshakespeare.txt")]
-
-
-@pytest.mark.parametrize(("load", "which", "file"), LECTURES)
-@pytest.mark.parametrize("value", [None, ""])
-def test_without_lessons_data_the_error_says_what_to_set_and_what_to_put_there(
-    monkeypatch, load, which, file, value
-):
-    if value is None:
-        monkeypatch.delenv("LESSONS_DATA", raising=False)
-    else:
-        monkeypatch.setenv("LESSONS_DATA", value)
-    with pytest.raises(FileNotFoundError, match=rf"LESSONS_DATA.*not set.*github\.com/karpathy/.*{file}"):
-        load(which)
-
-
-@pytest.mark.parametrize(("load", "which", "file"), LECTURES)
-def test_a_folder_without_the_file_is_an_error_that_names_the_file(tmp_path, monkeypatch, load, which, file):
-    monkeypatch.setenv("LESSONS_DATA", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=f"{file} does not exist"):
-        load(which)
-
-
-@pytest.mark.parametrize(("load", "which", "file"), LECTURES)
-def test_a_bundled_file_is_never_taken_for_the_lectures(tmp_path, monkeypatch, load, which, file):
-    shutil.copy(DATA / "names.txt", tmp_path / file)
-    monkeypatch.setenv("LESSONS_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match=f'{file} is not the "{which}" of the lectures'):
-        load(which)
 
 
 @canonical
