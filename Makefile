@@ -9,7 +9,7 @@ NBVAL  = $(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=300 \
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo "Settings: PYTHON= and TORCH_INDEX= (an extra index, for PyTorch's CPU wheels) for setup, PORT= for lab."
+	@echo "Settings: PYTHON= and TORCH_INDEX= (an extra index, for PyTorch's CPU wheels) for setup, PORT= for lab, TO= for handout."
 
 setup: $(STAMP) ## build .venv from the lock, once; again when the lock has changed
 
@@ -55,8 +55,11 @@ experiments: $(STAMP) ## run the long studies again and write their CSV files
 refresh: $(STAMP) ## execute all notebooks in order and save their outputs
 	$(PY) tests/refresh.py
 
+handout: $(STAMP) ## write the notebooks without outputs and solutions, for a class
+	$(PY) tests/handout.py "$${TO:-handout}"
+
 clean: ## remove .venv and caches; my/ stays
 	rm -rf $(VENV) build lessons_lib.egg-info .ruff_cache .hypothesis .pytest_cache
 	find . -path ./my -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
-.PHONY: help setup lab test test-browser test-matrix bench experiments refresh clean
+.PHONY: help setup lab test test-browser test-matrix bench experiments refresh handout clean

@@ -125,6 +125,19 @@ def waits() -> None:
     )
 
 
+def counting() -> None:
+    race = json.loads(fresh(str(HERE / "counting.py")))
+    seconds = race["seconds"]
+    print(f"Counting {race['bigrams']:,} bigrams in {race['names']:,} names; the same table: {race['agree']}")
+    row("a loop, one dictionary entry at a time", f"{seconds['in_a_dictionary']:.3f} s")
+    row(
+        "a loop, one cell of a tensor at a time",
+        f"{seconds['in_a_tensor']:.3f} s",
+        "limit: indexing a tensor",
+    )
+    row("whole tensors", f"{seconds['vectorised']:.3f} s", "limit: joining and looking up the letters")
+
+
 def every_notebook() -> None:
     print("Each notebook, top to bottom in a new kernel")
     for path in notebooks.notebooks():
@@ -137,7 +150,7 @@ def main() -> None:
     os.environ.pop("LESSONS_THREADS", None)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "matplotlib"))
     print(f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {packages}\n")
-    for part in (engines, chain, start_of_a_lesson, waits, every_notebook):
+    for part in (engines, chain, start_of_a_lesson, waits, counting, every_notebook):
         part()
 
 

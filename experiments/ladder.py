@@ -5,6 +5,7 @@ models learn from train, and dev gives the loss in the file. README.md beside th
 """
 
 import csv
+import functools
 import os
 import platform
 import time
@@ -12,6 +13,7 @@ from collections import Counter
 
 import torch
 
+from lessons_lib import ngrams
 from lessons_lib.autograd import Value
 from lessons_lib.data import load_names, split
 from lessons_lib.ladder import CSV, LETTERS, Rung, evaluate, samples, uniform, without_context
@@ -47,10 +49,28 @@ def letter_frequencies(train, steps=300, rate=10.0):
     return without_context(learned.log_softmax(0)), len(logits)
 
 
+def add_k_table(train, n, k):
+    """The n-grams of the training names with k added to every count; lesson 2 chooses k on dev."""
+    table = ngrams.add_k(ngrams.count(train, n, LETTERS), k)
+    return ngrams.as_model(table, LETTERS), table.numel()
+
+
+def leaning_table(train, n):
+    """n-grams that lean on shorter ones, after Witten and Bell. Its numbers are the counts above 0, of all lengths up to n."""
+    counts = ngrams.count(train, n, LETTERS)
+    stored = sum(int((ngrams.count(train, m, LETTERS) > 0).sum()) for m in range(1, n + 1))
+    return ngrams.as_model(ngrams.witten_bell(counts), LETTERS), stored
+
+
 # Lesson, name of the model, how it is made: from the ground up.
 MODELS = [
     (0, "uniform", nothing_learned),
     (1, "letter frequencies, learned by our own engine", letter_frequencies),
+    (2, "1 letter of memory, add-k", functools.partial(add_k_table, n=2, k=0.1)),
+    (2, "2 letters of memory, add-k", functools.partial(add_k_table, n=3, k=0.2)),
+    (2, "3 letters of memory, add-k", functools.partial(add_k_table, n=4, k=0.2)),
+    (2, "3 letters of memory, leaning on fewer", functools.partial(leaning_table, n=4)),
+    (2, "4 letters of memory, leaning on fewer", functools.partial(leaning_table, n=5)),
 ]
 
 

@@ -139,7 +139,7 @@ def test_names_that_cannot_be_scored_are_refused_with_the_reason():
 # The committed ladder.
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", range(7))
 def test_a_rung_computed_anew_is_the_committed_one(experiment, number):
     anew, committed = experiment.measure(number), rungs()[number]
     assert anew.dev_loss == pytest.approx(committed.dev_loss, abs=1e-4)

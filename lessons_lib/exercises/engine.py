@@ -2,19 +2,28 @@
 
 *Not attempted yet* says what to write; *not yet right* says what was seen, on which input, and names the mistake where it is
 a known one; *right* adds one sentence on why it matters. A check is a plain function in `lessonN.py` that takes the learner's
-function, returns that sentence, and raises `NotYet` with what it saw. It looks at what a function does, never at its text.
+function, returns that sentence, and raises `NotYet` with what it saw. It tries inputs from small to large and stops at the
+first that fails, so the input in the message is the smallest. It looks at what a function does, never at its text.
 
-Not here: a time limit. A loop without end is stopped by the notebook's stop button.
+Whatever the function does, the notebook lives: it may raise, loop, print, warn, exit or spoil its input, and the verdict says
+so in a sentence. What no check can survive is what ends the process itself: `os._exit`, all of the memory, a crash in C.
 """
 
 import copy
 import dis
 import importlib
-import math
+import sys
+import time
+import traceback
 from collections.abc import Callable
 from types import FunctionType
 from typing import NamedTuple
 
+import numpy as np
+from torch import Tensor
+
+from lessons_lib.exercises.expect import NotYet, brief, expect_number, expect_numbers, expect_tensor, near
+from lessons_lib.exercises.limits import Noise, TimeUp, captured, exit_raises, time_limit
 from lessons_lib.exercises.logbook import record
 
 __all__ = [
@@ -24,10 +33,14 @@ __all__ = [
     "check",
     "expect_number",
     "expect_numbers",
+    "expect_tensor",
     "judge",
     "near",
     "show_call",
+    "within",
 ]
+
+SECONDS = 10  # what a check may take, unless it says otherwise with `within`
 
 
 class Verdict(NamedTuple):
@@ -35,10 +48,6 @@ class Verdict(NamedTuple):
 
     status: str
     message: str
-
-
-class NotYet(Exception):
-    """Raised by a check: the answer is not right, and this is what was seen."""
 
 
 def check(number: str, answer: Callable) -> None:
@@ -50,26 +59,63 @@ def check(number: str, answer: Callable) -> None:
 
 
 def judge(number: str, answer: Callable) -> Verdict:
-    """Try the learner's answer. Raises ValueError where there is no such exercise; never because of the answer."""
+    """Try the learner's answer. What it prints and warns is held back and told in a few lines below the verdict.
+
+    Raises ValueError where there is no such exercise, and RuntimeError when called from a function that is being judged,
+    which could go on for ever; never because of the answer.
+    """
+    if isinstance(sys.stdout, Noise):
+        raise RuntimeError(
+            "check was called inside a function that is being checked. Call it in a cell of its own"
+        )
     examine = find(number)
     if answer is ... or is_stub(answer):
         what = getattr(answer, "__name__", "your function")
         return Verdict("not attempted", f"not attempted yet. Write the body of {what}.")
     if not callable(answer):
         wanted = f'pass the function itself, without calling it: check("{number}", your_function)'
-        return Verdict("not yet right", f"not yet right. This is {answer!r}; {wanted}.")
-    try:
-        return Verdict("right", f"right. {examine(answer)}")
-    except NotYet as seen:
-        return Verdict("not yet right", f"not yet right. {seen}")
+        return Verdict("not yet right", f"not yet right. This is {brief(answer)}; {wanted}.")
+    with captured() as noise, exit_raises():
+        try:
+            with time_limit(getattr(examine, "seconds", SECONDS)):
+                status, message = "right", examine(answer)
+        except BaseException as problem:
+            status, message = "not yet right", complaint(problem)
+    return Verdict(status, f"{status}. {message}{noise.told()}")
+
+
+def complaint(problem: BaseException) -> str:
+    """What is said of an exception that came out of a check. `call` has already put most of them into words."""
+    match problem:
+        case NotYet():
+            return str(problem)
+        case TimeUp():
+            return f"The {problem.seconds:g} seconds of this check were over before it had come to an end."
+        case KeyboardInterrupt():
+            return "You stopped the check before it had come to an end."
+    return f"The check could not go on with what your function gave it: {told(problem)}."
+
+
+def within(seconds: float) -> Callable:
+    """Decorator for a check whose time limit is not the usual 10 seconds: `@within(60)`. What it can stop: `time_limit`."""
+
+    def note(examine: Callable) -> Callable:
+        examine.seconds = seconds
+        return examine
+
+    return note
 
 
 def find(number: str) -> Callable:
     """The check of an exercise: CHECKS["1.2"] in lessons_lib/exercises/lesson1.py."""
-    lesson = str(number).split(".")[0]
+    if not isinstance(number, str):
+        raise ValueError(f'the number of an exercise stands in quotes: check("{number}", your_function)')
+    module = f"lessons_lib.exercises.lesson{number.split('.')[0]}"
     try:
-        return importlib.import_module(f"lessons_lib.exercises.lesson{lesson}").CHECKS[number]
-    except (ModuleNotFoundError, KeyError):
+        return importlib.import_module(module).CHECKS[number]
+    except (ModuleNotFoundError, KeyError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name != module:
+            raise  # the lesson is there; something that it needs is not
         raise ValueError(f"there is no exercise {number!r}") from None
 
 
@@ -86,17 +132,32 @@ def is_stub(answer) -> bool:
 
 
 def call(answer: Callable, *arguments):
-    """answer(*arguments) for a check: an exception or a changed input becomes a `NotYet` that shows the call.
+    """answer(*arguments) for a check: whatever goes wrong becomes a `NotYet` that shows the call.
 
-    Lists, tuples and dicts of numbers are handed over as copies; other objects (a `Value`, a function) as they are.
+    That is an exception or `exit()`, the end of the check's time, the learner's stop button, a changed input, and None.
+    Numbers, strings, tensors, arrays, and lists, tuples, dicts and sets of such are handed over as copies. What has a life of
+    its own is handed over as it is, and may be changed: a `Value`, a model, a generator, a tensor that requires a gradient.
     """
-    given = [copy.deepcopy(a) if isinstance(a, list | dict) and plain(a) else a for a in arguments]
-    before = copy.deepcopy([a for a in given if plain(a)])
+    given = [copied(a) for a in arguments]
+    start = time.monotonic()
     try:
         result = answer(*given)
-    except Exception as error:
-        raise NotYet(f"{show_call(answer, *arguments)} raised {type(error).__name__}: {error}") from error
-    if [a for a in given if plain(a)] != before:
+    except NotYet:  # from a function that the check has handed over
+        raise
+    except TimeUp as up:
+        raise NotYet(too_long(show_call(answer, *arguments), time.monotonic() - start, up.seconds)) from None
+    except KeyboardInterrupt:
+        raise NotYet(f"You stopped {show_call(answer, *arguments)}, which was still running.") from None
+    except SystemExit as error:
+        raise NotYet(
+            f"{show_call(answer, *arguments)} called exit(), which ends a program. Use `return`."
+        ) from error
+    except BaseException as error:
+        line = own_line(answer, error)
+        raise NotYet(
+            f"{show_call(answer, *arguments)} raised {told(error)}{line and f', in the line `{line}`'}."
+        ) from error
+    if not all(map(same, given, arguments)):
         raise NotYet(
             f"{show_call(answer, *arguments)} changed its input. Work on a copy, or put back what you changed."
         )
@@ -105,69 +166,62 @@ def call(answer: Callable, *arguments):
     return result
 
 
-def plain(thing) -> bool:
-    """Whether thing is made of numbers, strings, lists and dicts only, so that it can be copied and compared."""
-    if isinstance(thing, list | tuple):
-        return all(map(plain, thing))
-    if isinstance(thing, dict):
-        return all(map(plain, thing.values()))
-    return isinstance(thing, int | float | str | bool | None)
+def too_long(shown: str, took: float, limit: float) -> str:
+    when = f"{shown} was stopped when the {limit:g} seconds of this check were over."
+    if took > limit / 2:
+        return f"{when} Is there a loop that never ends?"
+    return f"{when} The calls before it came to an end, but slowly."
+
+
+def told(error: BaseException) -> str:
+    """The exception in one line: its type, and what it says."""
+    said = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {said[:200]}" if said else type(error).__name__
+
+
+def own_line(answer: Callable, error: BaseException) -> str:
+    """The last line of the learner's own code on the way to the error; "" where it is not known."""
+    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return lines[-1][:200] if lines else ""
+
+
+def copied(thing):
+    """A copy of everything in it that can be compared afterwards; the rest as it is."""
+    if type(thing) in (str, float, int):  # first, for the lists of 30,000 names
+        return thing
+    match thing:
+        case Tensor() if not thing.requires_grad:
+            return thing.clone()
+        case np.ndarray():
+            return thing.copy()
+        case list() | tuple() | set() if type(thing) in (list, tuple, set):
+            return type(thing)([copied(inner) for inner in thing])
+        case dict():
+            twin = copy.copy(thing)  # a Counter stays one
+            twin.update((key, copied(value)) for key, value in thing.items())
+            return twin
+    return thing
+
+
+def same(now, before) -> bool:
+    """Whether what was handed over is still what it was; NaN is the same as NaN."""
+    if now is before:
+        return True
+    if type(now) is not type(before):
+        return False
+    match now:
+        case Tensor() | np.ndarray():
+            alike = now.shape == before.shape and now.dtype == before.dtype
+            return alike and bool(((now == before) | ((now != now) & (before != before))).all())
+        case list() | tuple():
+            return len(now) == len(before) and all(map(same, now, before))
+        case dict():
+            return list(now) == list(before) and all(map(same, now.values(), before.values()))
+    return bool(now == before)
 
 
 def show_call(answer: Callable, *arguments) -> str:
-    """The call as the learner would write it: slope(f, 2, 0.1)."""
-    return f"{answer.__name__}({', '.join(map(brief, arguments))})"
-
-
-def brief(thing) -> str:
-    if callable(thing) and hasattr(thing, "__name__"):
-        return thing.__name__
-    text = repr(thing)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def near(a: float, b: float, tolerance: float = 1e-6) -> bool:
-    """Whether a and b agree to `tolerance`, relative to b or, for a small b, to 1. NaN is near nothing."""
-    return math.isfinite(a) and abs(a - b) <= tolerance * max(1.0, abs(b))
-
-
-def expect_number(
-    got, wanted: float, seen: str, mistakes: dict | None = None, tolerance: float = 1e-6
-) -> None:
-    """NotYet unless got is one number near wanted. seen: the call, for the message.
-
-    mistakes: {wrong value: what it looks like}; the first that got is near is named.
-    """
-    if isinstance(got, bool) or not isinstance(got, int | float):
-        raise NotYet(
-            f"{seen} returned {brief(got)}, a {type(got).__name__}; it should be one number (a float)."
-        )
-    if near(got, wanted, tolerance):
-        return
-    for wrong, name in (mistakes or {}).items():
-        if near(got, wrong, tolerance):
-            raise NotYet(f"{seen} returned {got:.6g}; {wanted:.6g} was expected. {name}")
-    raise NotYet(f"{seen} returned {got:.6g}; {wanted:.6g} was expected.")
-
-
-def expect_numbers(
-    got, wanted: list[float], seen: str, mistakes: list | None = None, tolerance: float = 1e-6
-) -> None:
-    """The same for a list of numbers. mistakes: pairs of (wrong list, what it looks like)."""
-    if not isinstance(got, list | tuple) or len(got) != len(wanted):
-        raise NotYet(f"{seen} returned {brief(got)}; a list of {len(wanted)} numbers was expected.")
-    for i, number in enumerate(got):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise NotYet(
-                f"{seen} returned {brief(number)} at place {i}, a {type(number).__name__}; a float was expected."
-            )
-    if all(near(g, w, tolerance) for g, w in zip(got, wanted, strict=True)):
-        return
-    for wrong, name in mistakes or []:
-        if all(near(g, w, tolerance) for g, w in zip(got, wrong, strict=True)):
-            raise NotYet(f"{seen} returned {numbers(got)}; {numbers(wanted)} was expected. {name}")
-    raise NotYet(f"{seen} returned {numbers(got)}; {numbers(wanted)} was expected.")
-
-
-def numbers(values) -> str:
-    return "[" + ", ".join(f"{v:.6g}" for v in values) + "]"
+    """The call as the learner would write it: slope(f, 2, 0.1). Large tensors and long lists are shortened."""
+    name = getattr(answer, "__name__", type(answer).__name__)
+    return f"{name}({', '.join(map(brief, arguments))})"

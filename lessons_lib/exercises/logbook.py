@@ -1,10 +1,12 @@
 """What you have solved: a local file of JSON lines that is only ever added to, in your user data folder. Nothing is sent.
 
-Adding a line is one write, so two notebooks open at once do not lose each other's. A damaged line is skipped with a word.
+Adding a line is one write at the end of the file, so two notebooks open at once do not lose each other's (on Windows the
+system does not promise that, if both write in the same instant). A damaged line is skipped with a word.
 """
 
 import importlib
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -20,19 +22,30 @@ def progress_file() -> Path:
     return platformdirs.user_data_path("lessons-lib") / "progress.jsonl"
 
 
-def record(exercise: str, event: str = "right") -> None:
-    """Add one line. A folder that cannot be written costs the record, not the lesson: it says so and goes on."""
+def record(exercise: str, event: str = "right") -> bool:
+    """Add one line. A folder that cannot be written costs the record, not the lesson: it says so and returns False."""
     if event == "right" and exercise in solved():
-        return
+        return True
     line = json.dumps(
         {"exercise": exercise, "event": event, "at": datetime.now().isoformat(timespec="seconds")}
     )
     try:
         progress_file().parent.mkdir(parents=True, exist_ok=True)
-        with progress_file().open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        with progress_file().open("ab+", buffering=0) as file:  # unbuffered and appending: one write, whole
+            file.write(f"{after_half_a_line(file)}{line}\n".encode())
     except OSError as error:
         print(f"(Your progress could not be noted: {error.strerror}. `python -m lessons_lib` says more.)")
+        return False
+    return True
+
+
+def after_half_a_line(file) -> str:
+    """A line break where the file does not end in one, as after a crash: otherwise the next line would be damaged too."""
+    size = file.seek(0, os.SEEK_END)
+    if not size:
+        return ""
+    file.seek(size - 1)
+    return "" if file.read(1) == b"\n" else "\n"
 
 
 def solved() -> list[str]:
@@ -42,11 +55,12 @@ def solved() -> list[str]:
     except OSError:
         return []
     done, damaged = set(), 0
-    for line in lines:
+    for line in filter(str.strip, lines):
         try:
             entry = json.loads(line)
             exercise, event = entry["exercise"], entry["event"]
-        except (ValueError, KeyError, TypeError):
+            as_numbers(exercise)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             damaged += 1
             continue
         if event == "right":
@@ -62,8 +76,11 @@ def solved() -> list[str]:
 
 def reset(exercise: str = "all") -> None:
     """Forget that an exercise was solved, or all of them."""
-    record(exercise, "reset")
-    print("All exercises are open again." if exercise == "all" else f"Exercise {exercise} is open again.")
+    exercise = str(exercise)  # reset(1.2) is understood
+    if exercise != "all" and exercise not in solved():
+        print(f"Exercise {exercise} was not solved; nothing to reset.")
+    elif record(exercise, "reset"):
+        print("All exercises are open again." if exercise == "all" else f"Exercise {exercise} is open again.")
 
 
 def progress() -> None:
@@ -83,4 +100,4 @@ def progress() -> None:
 
 
 def as_numbers(exercise: str) -> list[int]:
-    return [int(part) if part.isdigit() else 0 for part in str(exercise).split(".")]
+    return [int(part) if part.isdecimal() else 0 for part in exercise.split(".")]

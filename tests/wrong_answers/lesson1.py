@@ -169,7 +169,7 @@ WRONG = {
             "root is subtracted",
         ),
         (gradient(lambda a: -3 * a**2, right_b, lambda c: 1 / c**2), "was expected"),
-        (lambda a, b, c: (right_a(a), right_b(b)), "a list of 3 numbers"),
+        (lambda a, b, c: (right_a(a), right_b(b)), "of length 2; 3 numbers were expected"),
     ],
     "1.4": [
         (root_first, "stands on its head"),
