@@ -110,11 +110,11 @@ def waits() -> None:
     measured = json.loads(fresh(str(HERE / "waits.py")))
     checks, slider = measured["checks"], measured["slider"]
     slowest = max(checks, key=checks.get)
-    print("What a learner waits for in lesson 1")
+    print("What a learner waits for")
     row(f"a right answer is checked, {len(checks)} exercises", f"{median(checks.values()):.1f} ms", "median")
     row(f"the slowest of them, {slowest}", f"{checks[slowest]:.0f} ms", "limit: what the check tries")
     row(
-        "a move of the slider",
+        "a move of lesson 1's slider",
         f"{slider['move']:.0f} ms",
         "limit: drawing the texts that changed, and the PNG",
     )

@@ -1,4 +1,4 @@
-"""What a learner waits for in lesson 1, as JSON: the verdict on a right answer, and the picture after a move of the slider."""
+"""What a learner waits for, as JSON: the verdicts on right answers, and the picture after a move of lesson 1's slider."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from lessons_lib.autograd import Value
 from lessons_lib.exercises import check
 from lessons_lib.graph import backward_panel, backward_steps, describe_step
 
-LESSON = Path(__file__).parent.parent / "notebooks" / "01_micrograd.ipynb"
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
 def milliseconds(action: Callable, times: int = 5) -> float:
@@ -32,9 +32,9 @@ def milliseconds(action: Callable, times: int = 5) -> float:
 
 
 def checks() -> dict[str, float]:
-    """Milliseconds from `check` to "right", by exercise, for the solutions that stand in the notebook."""
+    """Milliseconds from `check` to "right", by exercise, for the solutions that stand in the notebooks."""
     found = {}
-    for exercise in solutions.exercises(LESSON):
+    for exercise in (e for path in sorted(NOTEBOOKS.glob("*.ipynb")) for e in solutions.exercises(path)):
         space = {"__name__": "notebook"}
         with redirect_stdout(io.StringIO()):
             exec(solutions.context(exercise.above, exercise.solution), space)
