@@ -93,6 +93,7 @@ def test_a_wrong_answer_is_not_yet_right(number, answer, named):
     verdict = judge(number, build(EXERCISES[number], answer))
     assert verdict.status == "not yet right", verdict.message
     assert (named or "") in verdict.message
+    assert "could not go on" not in verdict.message  # a mistake of the check, not of the answer
 
 
 # The machinery itself.

@@ -159,11 +159,13 @@ def test_what_has_a_life_of_its_own_is_handed_over_as_it_is():
 
     def uses(w, values, g):
         (w * 2).sum().backward()
+        w.data[0] = 7
         values[0].grad = 5.0
         return torch.rand(1, generator=g)
 
     value = Value(1.0)
     engine.call(uses, weight, [value], generator)
     assert weight.grad.tolist() == [2, 2]
+    assert weight.tolist() == [7, 1]
     assert value.grad == 5.0
     assert generator.get_state().tolist() != torch.Generator().manual_seed(1).get_state().tolist()

@@ -108,6 +108,11 @@ def test_what_agrees_to_rounding_passes_and_requires_grad_is_no_obstacle():
     expect_tensor(HALVES + 0.1, HALVES, "f()", tolerance=0.2)
 
 
+def test_double_precision_is_compared_in_double_precision():
+    wanted = tensor([1.0], dtype=torch.float64)
+    assert "at [0]: 1.0000000001, not 1." in said(expect_tensor, wanted + 1e-10, wanted, tolerance=1e-12)
+
+
 def test_nan_and_infinity_agree_with_themselves_only():
     wanted = tensor([NAN, INF, -INF, 1.0])
     expect_tensor(wanted.clone(), wanted, "f()")

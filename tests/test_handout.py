@@ -119,6 +119,7 @@ def test_the_originals_are_never_written_over(originals):
         (f"{HINT}\n{SOLUTION}", "<details><summary>My solution</summary>a + 41</details>"),
         (f"{HINT}\n{SOLUTION}", SOLUTION),
         (HINT, RECAP),
+        (f"{HINT}\n{HINT.replace('It says zero', 'solution')}\n{SOLUTION}", RECAP),
     ],
 )
 def test_a_solution_that_is_not_found_stops_everything(originals, tmp_path, below, last):

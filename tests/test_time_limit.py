@@ -112,6 +112,20 @@ def test_the_stop_button_keeps_its_meaning(clock):
         limited(5, lambda: signal.raise_signal(signal.SIGINT), spin)
 
 
+def test_a_ring_before_the_block_has_begun_comes_again_inside(clock, monkeypatch):
+    """On a slow machine the time may be up before the clock is set up; a clock that nobody stops must not stay behind."""
+    for name in ("alarm_clock", "thread_clock"):
+
+        def slow(start, seconds, number):
+            stop = start(seconds, number)
+            spin(0.05)
+            return stop
+
+        monkeypatch.setattr(limits, name, partial(slow, getattr(limits, name)))
+    with pytest.raises(TimeUp):
+        limited(0.01, spin)
+
+
 @needs_alarm
 def test_a_limit_within_a_limit_has_its_own_time_and_the_outer_one_goes_on():
     rung = []
@@ -125,7 +139,7 @@ def test_a_limit_within_a_limit_has_its_own_time_and_the_outer_one_goes_on():
     with pytest.raises(TimeUp) as up:
         limited(0.4, inner, spin)
     assert [*rung, up.value.seconds] == [0.1, 0.4]
-    assert 0.35 < time.monotonic() - start < 0.6
+    assert 0.35 < time.monotonic() - start < 2
 
 
 @needs_alarm
@@ -134,13 +148,13 @@ def test_an_earlier_timer_and_its_handler_are_put_back():
     earlier = signal.signal(signal.SIGALRM, lambda *_: rung.append(time.monotonic()))
     try:
         start = time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        signal.setitimer(signal.ITIMER_REAL, 0.6)
         with time_limit(5):
             spin(0.1)
         assert rung == []
-        spin(0.2)
+        spin(0.8)
         assert len(rung) == 1
-        assert 0.15 < rung[0] - start < 0.3
+        assert 0.55 < rung[0] - start < 0.85
     finally:
         signal.signal(signal.SIGALRM, earlier)
 
@@ -163,6 +177,7 @@ def test_endless_output_takes_no_memory():
     noise = limits.Noise()
     for _ in range(10_000):
         noise.write("x" * 100)
+    assert len(noise.begun) < 1000
     noise.write("\n" * 10_000 + "y" * 10_000 + "\n")
     for i in range(10_000):
         noise.warn(f"warning {i}", UserWarning)

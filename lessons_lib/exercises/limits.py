@@ -34,8 +34,8 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     - Stop one long call into C, such as the product of two huge matrices (or, without SIGALRM, a `time.sleep`): Python looks
       for signals between its own steps, so TimeUp is raised when that call comes back.
-    - Get past every bare `except:`, which catches TimeUp too. It rings again every tenth of a second, which gets out of most
-      loops around a bare `except:`, not out of all.
+    - Get past every bare `except:`, which catches TimeUp too. It rings again every tenth of a second until one gets through;
+      around a loop that spends all its time inside such a `try`, none may.
     - Anything outside the main thread, where Python allows no signals: there the block runs without a limit.
 
     Restarting the kernel always helps.
@@ -43,7 +43,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    live = True
+    live = False
 
     def ring(signum, frame):
         if live:
@@ -54,6 +54,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     earlier, stop = signal.signal(number, ring), None
     try:
         stop = clock(seconds, number)
+        live = True  # an earlier ring would leave a clock that nobody stops; it rings again
         yield
     finally:
         live = False  # from here on a late ring does nothing, so what follows is done to its end
