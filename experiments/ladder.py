@@ -58,7 +58,10 @@ def add_k_table(train, n, k):
 def leaning_table(train, n):
     """n-grams that lean on shorter ones, after Witten and Bell. Its numbers are the counts above 0, of all lengths up to n."""
     counts = ngrams.count(train, n, LETTERS)
-    stored = sum(int((ngrams.count(train, m, LETTERS) > 0).sum()) for m in range(1, n + 1))
+    lengths = [counts]
+    while lengths[-1].dim() > 1:
+        lengths.append(lengths[-1].sum(0))  # the table that is one character shorter
+    stored = sum(int((table > 0).sum()) for table in lengths)
     return ngrams.as_model(ngrams.witten_bell(counts), LETTERS), stored
 
 

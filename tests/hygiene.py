@@ -28,7 +28,6 @@ MAX_LINES, USUAL_LINES = 40, 20  # non-blank lines of a code cell: of any, of 9 
 # Markers that switch nbval or nbclient off for a cell: (notebook's name, cell id) -> why it must be so.
 EXCUSED: dict[tuple[str, str], str] = {}
 
-SPEAKING = {"check", "display", "predict", "print", "show"}
 # Nbval is no front end: it keeps every output these would replace, and shows those an Output widget would swallow.
 REPLACING = {"clear_output", "interact", "interact_manual", "interactive", "interactive_output"}
 REPLACING |= {"Output", "update_display"}
@@ -149,7 +148,7 @@ def of_calls(tree: ast.Module, cell: NotebookNode) -> Iterator[str]:
         yield f"{name} replaces outputs as a front end would; nbval does not, and disagrees with the file"
     if any(isinstance(node, ast.keyword) and node.arg == "display_id" for node in nodes):
         yield "a display with display_id is updated later; nbval keeps the first state"
-    said = SPEAKING & {name_of(call.func) for call in surely_called(tree)}
+    said = solutions.SPEAKING & {name_of(call.func) for call in surely_called(tree)}
     if said and not cell.outputs:
         yield f"it calls {min(said)}, yet no output is stored"
 
