@@ -1,4 +1,5 @@
-"""Names and plays to learn from: reading them, spelling them as numbers, splitting them. Built in lesson 2.
+"""Names and plays to learn from: reading them, spelling them as numbers, splitting them, cutting them into examples. Built in
+lesson 2; `examples` in lesson 4.
 
 Two data sets come with the course and are the default: given names (one a line, a to z) and stage dialogue. What they are
 and what they are not stands in data/README.md. The lectures' own sets, `load_names("makemore")` and
@@ -6,16 +7,21 @@ and what they are not stands in data/README.md. The lectures' own sets, `load_na
 of yours. One is never put in the place of the other: what cannot be had is an error.
 """
 
+from __future__ import annotations
+
 import random
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lessons_lib.fetch import fetch
 
-__all__ = ["DATA", "SHA256", "Split", "Vocabulary", "load_names", "load_text", "split"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["DATA", "SHA256", "Split", "Vocabulary", "examples", "load_names", "load_text", "split", "windows"]
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 """The folder of the bundled data, found from this file: a notebook may run in any working directory."""
@@ -178,3 +184,64 @@ def split(
         int(share * len(shuffled) + 1e-9) for share in (fractions[0], fractions[0] + fractions[1])
     )
     return Split(shuffled[:first], shuffled[first:second], shuffled[second:])
+
+
+def windows(names: Iterable[str], n: int, vocabulary: Vocabulary) -> Tensor:
+    """Every character of the names, the end of each among them, with the n - 1 before it: (N, n) int64, the character last.
+
+    The rows stand in reading order, and N does not depend on n. Raises TypeError for a single string; ValueError for n below 1,
+    a vocabulary without an end mark, the end mark inside a name, and a character that is not in the vocabulary.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"a list of names is wanted, and this is one string, {names[:30]!r}")
+    if n < 1:
+        raise ValueError(f"an n-gram has 1 character or more, and n is {n}")
+    import torch  # waited for here alone: reading and splitting names needs none of it
+
+    names, end = list(names), _end(vocabulary)
+    for name in names:
+        if end in name:
+            raise ValueError(f"{name!r} has the end mark {end!r} inside")
+
+    # One tape with all names, each behind its padding. A window ends at every place that is not padding.
+    padding = end * (n - 1)
+    tape = _numbers("".join(padding + name + end for name in names), vocabulary)
+    lengths = torch.tensor([len(name) + n for name in names], dtype=torch.int64)
+    starts = lengths.cumsum(0) - lengths
+    is_padding = torch.zeros(len(tape), dtype=torch.bool)
+    is_padding[starts[:, None] + torch.arange(n - 1)] = True
+    (places,) = torch.where(~is_padding)  # (N,)
+    return tape[places[:, None] + torch.arange(1 - n, 1)]
+
+
+def examples(names: Iterable[str], context: int, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
+    """What a network learns from: the `context` characters before each place, X (N, context), and what stands there, Y (N,).
+
+    Both int64 and contiguous, in reading order; the end of each name is a character to predict too. `context` may be 0, and X is
+    (N, 0) then. Raises as `windows` does, and ValueError for a context below 0. Built in lesson 4.
+    """
+    if context < 0:
+        raise ValueError(f"a context has 0 characters or more, and this one is {context}")
+    rows = windows(names, context + 1, vocabulary)
+    return rows[:, :-1].contiguous(), rows[:, -1].contiguous()
+
+
+def _end(vocabulary: Vocabulary) -> str:
+    if vocabulary.end is None:
+        raise ValueError("names need a vocabulary with an end mark, and this one has none")
+    return vocabulary.end
+
+
+def _numbers(text: str, vocabulary: Vocabulary) -> Tensor:
+    """`vocabulary.encode` for long texts, (len(text),) int64: all characters are looked up at once, by their code points."""
+    import numpy as np
+    import torch
+
+    if not set(text) <= set(vocabulary.characters):
+        vocabulary.encode(text)  # raises, and says which character it does not know
+    known, wanted = (
+        np.frombuffer(some.encode("utf-32-le"), dtype="<u4") for some in (vocabulary.characters, text)
+    )
+    number_of = np.zeros(known.max() + 1, dtype=np.int64)
+    number_of[known] = np.arange(len(known))
+    return torch.from_numpy(number_of[wanted])

@@ -9,62 +9,17 @@ Both sides of a name are the vocabulary's end mark, '.' with number 0: n - 1 of 
 import math
 from collections.abc import Callable, Iterable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from lessons_lib.data import Vocabulary
+from lessons_lib.data import Vocabulary, _end, _numbers, windows
 
-__all__ = ["add_k", "as_model", "count", "floor", "loss", "windows", "witten_bell"]
+__all__ = ["add_k", "as_model", "count", "floor", "loss", "witten_bell"]
 
 CELLS = 100_000_000  # the largest table that `count` makes: 0.8 GB; 5-grams of 27 characters need 14,348,907
 
 
 # From names to counts.
-
-
-def windows(names: Iterable[str], n: int, vocabulary: Vocabulary) -> Tensor:
-    """Every character of the names, the end of each among them, with the n - 1 before it: (N, n) int64, the character last.
-
-    The rows stand in reading order, and N does not depend on n. Raises TypeError for a single string; ValueError for n below 1,
-    a vocabulary without an end mark, the end mark inside a name, and a character that is not in the vocabulary.
-    """
-    if isinstance(names, str):
-        raise TypeError(f"a list of names is wanted, and this is one string, {names[:30]!r}")
-    if n < 1:
-        raise ValueError(f"an n-gram has 1 character or more, and n is {n}")
-    names, end = list(names), _end(vocabulary)
-    for name in names:
-        if end in name:
-            raise ValueError(f"{name!r} has the end mark {end!r} inside")
-
-    # One tape with all names, each behind its padding. A window ends at every place that is not padding.
-    padding = end * (n - 1)
-    tape = _numbers("".join(padding + name + end for name in names), vocabulary)
-    lengths = torch.tensor([len(name) + n for name in names], dtype=torch.int64)
-    starts = lengths.cumsum(0) - lengths
-    is_padding = torch.zeros(len(tape), dtype=torch.bool)
-    is_padding[starts[:, None] + torch.arange(n - 1)] = True
-    (places,) = torch.where(~is_padding)  # (N,)
-    return tape[places[:, None] + torch.arange(1 - n, 1)]
-
-
-def _end(vocabulary: Vocabulary) -> str:
-    if vocabulary.end is None:
-        raise ValueError("names need a vocabulary with an end mark, and this one has none")
-    return vocabulary.end
-
-
-def _numbers(text: str, vocabulary: Vocabulary) -> Tensor:
-    """`vocabulary.encode` for long texts, (len(text),) int64: all characters are looked up at once, by their code points."""
-    if not set(text) <= set(vocabulary.characters):
-        vocabulary.encode(text)  # raises, and says which character it does not know
-    known, wanted = (
-        np.frombuffer(some.encode("utf-32-le"), dtype="<u4") for some in (vocabulary.characters, text)
-    )
-    number_of = np.zeros(known.max() + 1, dtype=np.int64)
-    number_of[known] = np.arange(len(known))
-    return torch.from_numpy(number_of[wanted])
 
 
 def count(names: Iterable[str], n: int, vocabulary: Vocabulary) -> Tensor:

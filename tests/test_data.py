@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessons_lib.data import DATA, Vocabulary, load_names, load_text, split
+from lessons_lib import ngrams
+from lessons_lib.data import DATA, Vocabulary, examples, load_names, load_text, split, windows
 from lessons_lib.ladder import evaluate, unigram
 
 settings.register_profile("course", database=None, deadline=None)
@@ -194,6 +195,58 @@ def test_fractions_are_met_to_the_name_in_spite_of_rounding(tenths):
 def test_fractions_that_are_not_shares_of_a_whole_are_refused(fractions):
     with pytest.raises(ValueError, match="three shares that sum to 1"):
         split(["a", "b"], fractions=fractions)
+
+
+# Examples.
+
+FEW = Vocabulary([string.ascii_lowercase])
+
+
+@given(NAMES, st.integers(0, 5))
+def test_examples_are_every_character_and_those_before_it(names, context):
+    X, Y = examples(names, context, FEW)
+    expected = [
+        (("." * context + name)[place : place + context], character)
+        for name in names
+        for place, character in enumerate(name + ".")
+    ]
+    assert [(FEW.decode(x), FEW.decode([y])) for x, y in zip(X, Y, strict=True)] == expected
+    assert (X.shape, Y.shape) == ((len(expected), context), (len(expected),))
+    assert (X.dtype, Y.dtype) == (torch.int64, torch.int64)
+    assert X.is_contiguous()
+    assert Y.is_contiguous()
+
+
+def test_the_examples_of_a_name_written_out():
+    X, Y = examples(["emma"], 3, FEW)
+    assert [FEW.decode(x) for x in X] == ["...", "..e", ".em", "emm", "mma"]
+    assert FEW.decode(Y) == "emma."
+
+
+def test_without_context_only_the_characters_are_left():
+    X, Y = examples(["ab", ""], 0, FEW)
+    assert (tuple(X.shape), FEW.decode(Y)) == ((4, 0), "ab..")
+
+
+def test_examples_that_cannot_be_made_are_refused():
+    with pytest.raises(ValueError, match="0 characters or more, and this one is -1"):
+        examples(["anna"], -1, FEW)
+    with pytest.raises(ValueError, match="'Z' is not among"):
+        examples(["Zoe"], 3, FEW)
+    with pytest.raises(TypeError, match="one string, 'anna'"):
+        examples("anna", 3, FEW)
+
+
+def test_windows_are_the_same_function_under_both_names():
+    assert ngrams.windows is windows
+
+
+@canonical
+def test_the_lectures_names_give_its_number_of_examples():
+    parts = split(load_names("makemore"), distinct=False)
+    X, Y = examples(parts.train, 3, FEW)
+    assert (tuple(X.shape), tuple(Y.shape)) == ((182_625, 3), (182_625,))
+    assert [len(examples(part, 8, FEW)[1]) for part in parts] == [182_625, 22_655, 22_866]
 
 
 @canonical

@@ -121,6 +121,21 @@ def test_only_what_repeats_is_stored(refreshed):
     assert b"\r" not in stored
 
 
+TRAINING = """import torch
+from lessons_lib.training import Training
+
+model = torch.nn.Linear(2, 2)
+train = torch.zeros(8, 2), torch.zeros(8, dtype=torch.int64)
+Training(model, torch.optim.SGD(model.parameters()), train, epochs=1, batch=4, rate=0.1).run()"""
+
+
+def test_a_training_run_stores_no_progress_bar(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_text(v4.writes(notebook(TRAINING)), encoding="utf-8")
+    [text] = texts(refresh.execute(path).notebook.cells[1])
+    assert text.startswith("History of 2 steps: loss ")
+
+
 @pytest.mark.parametrize("text", ["", "Output()", "<Slider object>"])
 def test_a_widget_without_a_text_of_its_own_is_refused(text):
     made = notebook("slider")

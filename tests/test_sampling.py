@@ -1,4 +1,4 @@
-"""`draw` takes each index as often as it should and never one that cannot be; `generate` spells names with it."""
+"""`draw` takes each index as often as it should and never one that cannot be; `generate` spells names with it, networks too."""
 
 import math
 from collections import Counter
@@ -7,9 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from lessons_lib.data import Vocabulary
-from lessons_lib.sampling import draw, generate
+from lessons_lib.data import Vocabulary, examples
+from lessons_lib.ladder import LETTERS, evaluate, samples
+from lessons_lib.sampling import draw, from_network, generate
+from lessons_lib.training import split_loss
 
 settings.register_profile("course", database=None, deadline=None)
 settings.load_profile("course")
@@ -152,3 +155,152 @@ def test_names_are_repeated_by_their_seed():
     first = [generate(model, vocabulary, seeded(seed)) for seed in range(10)]
     assert first == [generate(model, vocabulary, seeded(seed)) for seed in range(10)]
     assert len(set(first)) > 5
+
+
+# Temperature.
+
+ABC = Vocabulary(["abc"])
+LEANING = torch.tensor([0.1, 0.6, 0.3, 0.0], dtype=torch.float64)  # of ".", a, b, c
+
+
+def leaning(contexts):
+    return LEANING.log().expand(len(contexts), -1)
+
+
+def first_letters(temperature, times=4000):
+    generator = seeded(5)
+    said = [generate(leaning, ABC, generator, max_length=1, temperature=temperature) for _ in range(times)]
+    return Counter(name[:1] or "." for name in said)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.5, 1, 2, 10])
+def test_letters_come_as_often_as_their_probability_to_the_power_of_one_over_the_temperature(temperature):
+    shares = LEANING ** (1 / temperature)
+    times, seen = 4000, first_letters(temperature)
+    for letter, share in zip(ABC.characters, (shares / shares.sum()).tolist(), strict=True):
+        assert abs(seen[letter] - share * times) <= 4 * math.sqrt(times * share * (1 - share))
+
+
+def test_what_is_impossible_stays_impossible_at_any_temperature():
+    assert "c" not in first_letters(1e6)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-300, 5e-324])
+def test_a_tiny_temperature_takes_the_likeliest(temperature):
+    assert first_letters(temperature, 50) == {"a": 50}
+
+
+def test_temperature_0_takes_the_likeliest_the_first_among_equals_and_draws_nothing():
+    assert generate(leaning, ABC, None, max_length=3, temperature=0) == "aaa…"
+    equal = torch.tensor([0.2, 0.2, 0.3, 0.3]).log()
+    generator = seeded(1)
+    before = generator.get_state()
+    assert generate(lambda contexts: equal[None], ABC, generator, max_length=2, temperature=0) == "bb…"
+    assert before.equal(generator.get_state())
+
+
+def test_temperature_1_draws_what_was_drawn_without_one():
+    generators = seeded(2147483647), seeded(2147483647)
+    uneven = torch.rand(50, 27, generator=seeded(2)).log_softmax(1)
+
+    def model(contexts):
+        return uneven[[len(context) for context in contexts]]
+
+    for _ in range(20):
+        by_hand = ""
+        while len(by_hand) < 16:
+            character = LETTERS.characters[draw(model([by_hand])[0].double().exp(), generators[0])]
+            if character == ".":
+                break
+            by_hand += character
+        else:
+            by_hand += "…"
+        assert generate(model, LETTERS, generators[1], temperature=1.0) == by_hand
+
+
+@pytest.mark.parametrize("temperature", [-0.5, math.nan, math.inf])
+def test_a_temperature_that_is_none_is_refused(temperature):
+    with pytest.raises(ValueError, match=f"0 or more, and finite; this one is {temperature}"):
+        generate(leaning, ABC, seeded(0), temperature=temperature)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.5, 1])
+@pytest.mark.parametrize("row", [[1.0, 2.0, 0.0, 0.0], [math.nan] * 4])
+def test_logits_are_refused_at_every_temperature(temperature, row):
+    with pytest.raises(ValueError, match="these are not"):
+        generate(lambda contexts: torch.tensor([row]), ABC, seeded(0), temperature=temperature)
+
+
+# Networks.
+
+
+def network(context, vocabulary=LETTERS, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Embedding(vocabulary.size, 4),
+        nn.Flatten(),
+        nn.Linear(4 * context, 20),
+        nn.BatchNorm1d(20),
+        nn.Dropout(0.5),
+        nn.Linear(20, vocabulary.size),
+    )
+
+
+@pytest.mark.parametrize("context", [1, 3, 8])
+def test_a_network_on_the_ladder_costs_what_its_split_loss_says(context):
+    names = ["emma", "", "olivia", "bartholomew"]
+    net = network(context)
+    found = evaluate(from_network(net, context, LETTERS), names)
+    assert found == pytest.approx(split_loss(net, *examples(names, context, LETTERS)), abs=1e-6)
+
+
+def test_a_network_sees_the_last_characters_padded_with_the_end_mark():
+    seen = []
+
+    def net(numbers):
+        seen.extend(LETTERS.decode(row) for row in numbers)
+        assert numbers.dtype == torch.int64
+        return torch.zeros(len(numbers), 27)
+
+    answers = from_network(net, 3, LETTERS)(["", "e", "emm", "olivia"])
+    assert seen == ["...", "..e", "emm", "via"]
+    assert (answers.shape, answers.dtype) == ((4, 27), torch.float64)
+    torch.testing.assert_close(answers.exp().sum(1), torch.ones(4, dtype=torch.float64))
+
+
+def test_a_network_is_asked_in_eval_mode_without_gradient_and_gets_its_mode_back():
+    net = network(2).train()
+    net[3].eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    model = from_network(net, 2, LETTERS)
+    answers = model(["a", "b"])
+    assert not answers.requires_grad
+    assert answers.equal(model(["a", "b"]))  # dropout would differ
+    assert [module.training for module in net] == [True, True, True, False, True, True]
+    assert all(value.equal(before[name]) for name, value in net.state_dict().items())
+
+
+def test_a_network_speaks():
+    said = samples(from_network(network(3), 3, LETTERS))
+    assert len(said) == 5
+    assert all(set(name) <= set(LETTERS.characters + "…") for name in said)
+
+
+def test_no_contexts_get_no_answers_and_a_context_of_0_is_allowed():
+    assert from_network(network(3), 3, LETTERS)([]).shape == (0, 27)
+    bias = torch.randn(27, generator=seeded(1))
+    answers = from_network(lambda numbers: bias.expand(len(numbers), -1) + numbers.sum(), 0, LETTERS)(
+        ["", "emma"]
+    )
+    torch.testing.assert_close(answers, bias.double().log_softmax(0).expand(2, -1))
+
+
+def test_what_is_no_network_over_this_vocabulary_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(2, 27\), and this one gave \(2, 4\)"):
+        from_network(lambda numbers: torch.zeros(len(numbers), 4), 3, LETTERS)(["", "a"])
+    with pytest.raises(ValueError, match="0 characters or more, and this one is -1"):
+        from_network(network(3), -1, LETTERS)
+    with pytest.raises(ValueError, match="end mark"):
+        from_network(network(3), 3, Vocabulary(["abc"], end=None))
+    with pytest.raises(ValueError, match="'Z' is not among"):
+        from_network(network(3), 3, LETTERS)(["Zoe"])
