@@ -48,8 +48,11 @@ test-matrix: $(STAMP) ## strict nbval with other thread counts, CPU capabilities
 bench: $(STAMP) ## measure: the engine, a lesson's start, each notebook's seconds and memory
 	$(PY) benchmarks/run.py
 
-experiments: $(STAMP) ## run the long studies again and write their CSV files
-	$(PY) experiments/ladder.py
+experiments: $(STAMP) ## run the long studies, or what is left of them, and write their CSV files; FRESH=--fresh runs all anew
+	for study in context starts depth three_letters; do \
+	    TQDM_DISABLE=1 $(PY) experiments/$$study.py $$FRESH || exit 1; \
+	done
+	TQDM_DISABLE=1 $(PY) experiments/ladder.py
 	$(PY) experiments/notebooks.py
 
 refresh: $(STAMP) ## execute all notebooks in order and save their outputs

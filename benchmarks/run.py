@@ -109,10 +109,13 @@ def start_of_a_lesson() -> None:
 def waits() -> None:
     measured = json.loads(fresh(str(HERE / "waits.py")))
     checks, slider = measured["checks"], measured["slider"]
+    training = {number: checks.pop(number) for number in list(checks) if checks[number] > 1000}
     slowest = max(checks, key=checks.get)
     print("What a learner waits for")
     row(f"a right answer is checked, {len(checks)} exercises", f"{median(checks.values()):.1f} ms", "median")
     row(f"the slowest of them, {slowest}", f"{checks[slowest]:.0f} ms", "limit: what the check tries")
+    for number, wait in training.items():
+        row(f"{number}, whose answer trains a model", f"{wait / 1000:.1f} s", "limit: the training")
     row(
         "a move of lesson 1's slider",
         f"{slider['move']:.0f} ms",
@@ -138,6 +141,33 @@ def counting() -> None:
     row("whole tensors", f"{seconds['vectorised']:.3f} s", "limit: joining and looking up the letters")
 
 
+def recipes() -> None:
+    if not os.environ.get("LESSONS_DATA"):
+        print("Seconds to the lecture's loss: not measured, for want of the lecture's names (LESSONS_DATA)")
+        return
+    print("Seconds to the lecture's loss, on the lecture's names (its recipe, ours, how many times faster)")
+    for which, race in json.loads(fresh(str(HERE / "recipes.py"))).items():
+        figure = f"{race['theirs']:.0f}, {race['ours']:.1f}, {race['ratio']:.0f} ({race['lowest']:.0f} to {race['highest']:.0f})"
+        reached = ", ".join(f"{loss:.4f}" for loss in race["losses"])
+        row(which, figure, f"dev {race['target']} there, {reached} here")
+
+
+def instruments() -> None:
+    measured = json.loads(fresh(str(HERE / "diagnostics.py")))
+    step, gain = measured["step"], measured["gain"]
+    print("The instruments and the gain slider of lesson 5")
+    row("a training step, six tanh layers", f"{step['plain']:.2f} ms")
+    row(
+        "with UpdateRatios, every tenth step",
+        f"{step['watched']:.2f} ms, {step['ratio']:.2f}",
+        "limit: a copy of the weights",
+    )
+    row("one look by examine", f"{measured['examine']:.1f} ms")
+    for depth, move in gain.items():
+        figure = f"{move['move']:.0f} ms: {move['compute']:.0f} and {move['draw']:.0f}"
+        row(f"a move at depth {depth}: compute and draw", figure, f"{move['kB']:.0f} kB")
+
+
 def every_notebook() -> None:
     print("Each notebook, top to bottom in a new kernel")
     for path in notebooks.notebooks():
@@ -150,7 +180,7 @@ def main() -> None:
     os.environ.pop("LESSONS_THREADS", None)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "matplotlib"))
     print(f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {packages}\n")
-    for part in (engines, chain, start_of_a_lesson, waits, counting, every_notebook):
+    for part in (engines, chain, start_of_a_lesson, waits, counting, instruments, recipes, every_notebook):
         part()
 
 

@@ -8,15 +8,23 @@ import csv
 import functools
 import os
 import platform
+import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # a test loads this file from elsewhere
+
+import context
+import starts
 
 from lessons_lib import ngrams
 from lessons_lib.autograd import Value
 from lessons_lib.data import load_names, split
 from lessons_lib.ladder import CSV, LETTERS, Rung, evaluate, samples, uniform, without_context
+from lessons_lib.sampling import from_network
 from lessons_lib.training import setup
 
 SEED = 42
@@ -65,6 +73,34 @@ def leaning_table(train, n):
     return ngrams.as_model(ngrams.witten_bell(counts), LETTERS), stored
 
 
+def learned_pairs(train, steps=1000, rate=50.0):
+    """A row of 27 logits for each character, from zero, by gradient descent on all pairs at once, as in lesson 3.
+
+    The mean cost of all examples depends on them through their counts alone, so one pass over 729 cells does for 200,000 pairs.
+    """
+    counts = ngrams.count(train, 2, LETTERS)
+    logits = torch.zeros(counts.shape, dtype=torch.float64, requires_grad=True)
+    for _ in range(steps):
+        loss = -(counts * logits.log_softmax(1)).sum() / counts.sum()
+        (slopes,) = torch.autograd.grad(loss, logits)
+        with torch.no_grad():
+            logits -= rate * slopes
+    return ngrams.as_model(logits.detach().softmax(1), LETTERS), logits.numel()
+
+
+def network_from(train, start):
+    """The network of 11,897 numbers that reads three letters, from one of the STARTS that lesson 5 compares."""
+    model = starts.trained(start, train, SEED)
+    return from_network(model, starts.CONTEXT, LETTERS), sum(p.numel() for p in model.parameters())
+
+
+def network_of_eight(train):
+    """The network with which lesson 4 goes furthest: 24 numbers a letter, 200 hidden units, PyTorch's own start."""
+    size = context.Network(8)
+    model = context.trained(size, train, SEED)
+    return from_network(model, size.letters, LETTERS), sum(p.numel() for p in model.parameters())
+
+
 # Lesson, name of the model, how it is made: from the ground up.
 MODELS = [
     (0, "uniform", nothing_learned),
@@ -74,6 +110,15 @@ MODELS = [
     (2, "3 letters of memory, add-k", functools.partial(add_k_table, n=4, k=0.2)),
     (2, "3 letters of memory, leaning on fewer", functools.partial(leaning_table, n=4)),
     (2, "4 letters of memory, leaning on fewer", functools.partial(leaning_table, n=5)),
+    (3, "1 letter of memory, learned", learned_pairs),
+    (4, "3 letters of memory, the network by hand", functools.partial(network_from, start="as in lesson 4")),
+    (4, "8 letters of memory, a network", network_of_eight),
+    (
+        5,
+        "3 letters of memory, a network started well",
+        functools.partial(network_from, start="scaled by fan-in"),
+    ),
+    (5, "the same with BatchNorm", functools.partial(network_from, start="with BatchNorm")),
 ]
 
 

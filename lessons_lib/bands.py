@@ -95,7 +95,7 @@ def _outside(what: str, values: dict[str, float], low: float, high: float, form:
         if missed:
             name = worst(missed, key=missed.get)
             limit, value = form.format(limit), form.format(missed[name])
-            yield f"{what} {side} {limit} in {len(missed)} of {len(values)}: {name} has {value}."
+            yield f"{what} {side} {limit} in {len(missed)} of {len(values)}, furthest in {name}: {value}."
 
 
 def _far_apart(layers: list["LayerStats"]) -> Iterator[str]:

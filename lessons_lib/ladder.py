@@ -18,7 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lessons_lib.data import DATA, Vocabulary
+from lessons_lib import ngrams
+from lessons_lib.data import DATA, Vocabulary, load_names, split
 from lessons_lib.sampling import generate
 
 __all__ = [
@@ -163,7 +164,7 @@ def rungs() -> list[Rung]:
 def show_ladder(upto: int) -> None:
     """Print the rungs of all lessons up to number `upto`: first what the models say, then what they cost.
 
-    Raises ValueError where the ladder has no rung that early.
+    From lesson 2 on, which finds it, the floor follows for each length of memory that a rung has. Raises ValueError where the ladder has no rung that early.
     """
     shown = [rung for rung in rungs() if rung.lesson <= upto]
     if not shown:
@@ -180,6 +181,13 @@ def show_ladder(upto: int) -> None:
             f"  {rung.lesson:>6}  {rung.model:<{width}}  {rung.dev_loss:6.4f}  {math.exp(rung.dev_loss):>10.1f}"
             f"  {rung.parameters:>10,}  {rung.seconds:>7.2f}"
         )
+    if upto >= 2:
+        lengths = sorted({int(rung.model.split()[0]) for rung in shown if "of memory" in rung.model} | {0})
+        train = split(load_names()).train
+        print(
+            "\nThe floor, below which no model with that many letters of memory gets on the names it learned from\n"
+        )
+        print("  " + "   ".join(f"{k}: {ngrams.floor(train, k, LETTERS):.4f}" for k in lengths))
 
 
 # Your own name.

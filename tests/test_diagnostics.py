@@ -347,7 +347,7 @@ def test_where_all_is_well_nothing_is_said(batch):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"gain": 0.5}, "Std of the outputs below 0.40 in 5 of 5: 9 Tanh has 0.02."),
+        ({"gain": 0.5}, "Std of the outputs below 0.40 in 5 of 5, furthest in 9 Tanh: 0.02."),
         ({"gain": 0.5}, "times smaller at 1 Tanh than at 9 Tanh, more than 3 times apart."),
         ({"gain": 4}, "Std of the outputs above 0.80 in 5 of 5"),
         ({"gain": 4}, "times larger at 1 Tanh than at 9 Tanh"),
@@ -365,7 +365,7 @@ def test_dead_units_broken_numbers_and_rates_are_named(batch):
     model = tanh_stack(depth=2, activation=nn.ReLU)
     with torch.no_grad():
         model[2].weight[:7] = -1.0
-    assert "Share of dead units above 5% in 1 of 2: 3 ReLU has 7%." in verdicts(examine(model, *batch))
+    assert "Share of dead units above 5% in 1 of 2, furthest in 3 ReLU: 7%." in verdicts(examine(model, *batch))
     for rate, way in ((1e-6, "below -3.5 in 3 of 3"), (1e6, "above -2.5 in 3 of 3")):
         assert any(
             f"log10 of update:data {way}" in words for words in verdicts(examine(model, *batch, rate=rate))

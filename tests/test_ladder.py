@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessons_lib import ladder
+from lessons_lib import ladder, ngrams
 from lessons_lib.data import DATA, load_names, split
 from lessons_lib.ladder import (
     LETTERS,
@@ -26,6 +26,7 @@ from lessons_lib.ladder import (
     unigram,
     without_context,
 )
+from lessons_lib.training import setup
 
 settings.register_profile("course", database=None, deadline=None)
 settings.load_profile("course")
@@ -139,8 +140,9 @@ def test_names_that_cannot_be_scored_are_refused_with_the_reason():
 # The committed ladder.
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(12))
 def test_a_rung_computed_anew_is_the_committed_one(experiment, number):
+    setup()  # as when it was written: on one thread
     anew, committed = experiment.measure(number), rungs()[number]
     assert anew.dev_loss == pytest.approx(committed.dev_loss, abs=1e-4)
     same = ["rung", "lesson", "model", "parameters", "samples", "seed"]
@@ -213,6 +215,16 @@ def test_the_table_of_the_ladder_is_aligned(capsys):
     ends = [match.end() for match in re.finditer(r"lesson|loss|perplexity|parameters|seconds", header)]
     for row in rows:
         assert all(row[end - 1].isdigit() for end in ends)
+
+
+def test_from_lesson_2_on_the_floor_is_printed_for_each_length_of_memory(capsys):
+    show_ladder(1)
+    assert "floor" not in capsys.readouterr().out
+    show_ladder(4)
+    last = capsys.readouterr().out.splitlines()[-1]
+    train = split(load_names()).train
+    wanted = [f"{k}: {ngrams.floor(train, k, LETTERS):.4f}" for k in (0, 1, 2, 3, 4, 8)]
+    assert last.split() == " ".join(wanted).split()
 
 
 def test_a_lesson_sees_no_rung_of_a_later_one(capsys):
