@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from lessons_lib import ngrams
+from lessons_lib.exercises import lesson3
 from lessons_lib.ladder import LETTERS
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "03_bigram_neural_net.ipynb"
@@ -80,6 +81,14 @@ def test_learning_is_pytorchs_own_gradient_descent(lesson, counts):
     assert losses[19] == pytest.approx(loss.item(), rel=1e-12)
 
 
+def test_descending_is_the_same_without_and_with_a_pull_of_0(lesson, counts):
+    plain, costs = lesson["descend"](lambda W: lesson["surprise"](W, counts), random_table(), 3.0, 20)
+    pulled, losses = lesson["learn"](random_table(), counts, 3.0, 20)
+    assert torch.equal(plain, pulled)
+    assert costs == losses
+    assert costs == sorted(costs, reverse=True)
+
+
 def test_learning_leaves_its_starting_point_alone(lesson, counts):
     start = random_table()
     lesson["learn"](start, counts, 3.0, 5)
@@ -117,6 +126,7 @@ def walks(lesson):
     lesson["N"] = ngrams.count(NAMES, 2, LETTERS)
     lesson["dice"] = random_table(1).float()
     lesson["floor"] = ngrams.floor(NAMES, 1, LETTERS)
+    lesson["letters"] = LETTERS.characters
     lesson["log_P"] = ngrams.add_k(lesson["N"], 0.1).log()
     lesson["walks"] = {rate: lesson["walk_from_dice"](rate) for rate in lesson["rates"]}
     return lesson
@@ -161,3 +171,18 @@ def test_the_slider_draws_what_a_fresh_one_draws(walks):
     _, fresh = walks["walking_panel"]()
     assert picture == fresh.update(points[0])
     assert picture != used.update(points[3])
+
+
+def test_counts_smoothed_on_dev_pass_as_learned_triples_and_are_recognised():
+    def learn_triples(train, dev):
+        tables = [ngrams.add_k(train, k).log() for k in (0.05, 0.1, 0.2, 0.3, 0.5)]
+        return min(tables, key=lambda table: lesson3.cost_of(table, dev))
+
+    assert "whoever hands in counts" in lesson3.learn_triples(learn_triples)
+
+
+def test_learned_triples_are_not_taken_for_counts():
+    logits = torch.randn(27, 27, 27, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    train = ngrams.count(NAMES, 3, LETTERS)
+    assert not lesson3.counted(logits, train)
+    assert lesson3.counted(ngrams.add_k(train, 0.7).log() + 3, train)

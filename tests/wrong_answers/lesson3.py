@@ -146,7 +146,7 @@ WRONG = {
         (lambda W, firsts, seconds: W[firsts + seconds], "share a row"),
         (lambda W, firsts, seconds: W[firsts] + W[seconds], "Two rows were added"),
         (lambda W, firsts, seconds: W[seconds], "The first letter has no say"),
-        (lambda W, firsts, seconds: W[firsts * 27 + seconds], "out of"),
+        (lambda W, firsts, seconds: W[firsts * 27 + seconds], "Is 27 written in"),
         (lambda W, firsts, seconds: W[firsts * W.shape[1] + seconds].softmax(1), "probabilities"),
         (lambda W, firsts, seconds: W[:, firsts * W.shape[1] + seconds], "shape (1, 3) was expected"),
     ],
@@ -160,6 +160,7 @@ WRONG = {
         (lambda train, dev: walk(train).view(729, 27), "(27, 27, 27) were expected"),
         (lambda train, dev: train.double().log(), "minus infinity"),
         (lambda train, dev: walk(train, steps=100, rate=100.0), "Not far"),
+        (lambda train, dev: walk(train, steps=500, rate=150.0), "600 names each"),  # dev is ignored
         (lambda train, dev: walk(train, rate=4.0, steps=3000, rows=True), "not stopped"),
         (lambda train, dev: walk(train) * torch.nan, "nans"),
         (lambda train, dev: train, "whole numbers"),
