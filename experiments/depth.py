@@ -1,6 +1,6 @@
 """Twenty and fifty layers, started in different ways, and what they have learned after 600 steps: writes depth.csv (`make experiments`).
 
-The networks of lesson 5: embedding 10, context 3, `depth` tanh layers of 100 units, and a last layer. Each start is tried at three
+The networks of lesson 5: embedding 10, context 3, `depth` tanh layers of 100 units, and a last layer. Each start is tried at five
 learning rates. README.md explains the columns.
 """
 
@@ -20,7 +20,7 @@ CSV = table.HERE / "depth.csv"
 COLUMNS = ("depth", "start", "rate", "seed", "dev", "seconds", *table.MACHINE)
 CONTEXT, EMBEDDING, WIDTH = 3, 10, 100
 BATCH, STEPS = 256, 600
-RATES, SEEDS = (0.01, 0.05, 0.2), (1, 2, 3)
+RATES, SEEDS = (0.003, 0.01, 0.05, 0.2, 0.5), (1, 2, 3)
 # name -> the gain of the hidden layers, None for standard normal weights, and what else is done
 STARTS = {
     "gain 0.5": (0.5, None),
@@ -32,8 +32,10 @@ STARTS = {
     "gain 0.5, BatchNorm": (0.5, "BatchNorm"),
     "gain 5/3, BatchNorm": (5 / 3, "BatchNorm"),
     "not scaled, BatchNorm": (None, "BatchNorm"),
+    "gain 0.5, LayerNorm": (0.5, "LayerNorm"),
     "gain 5/3, LayerNorm": (5 / 3, "LayerNorm"),
     "gain 0.5, residual": (0.5, "residual"),
+    "gain 5/3, residual": (5 / 3, "residual"),
 }
 DEEPEST = (
     "gain 1.1",

@@ -142,11 +142,12 @@ def strip(X: Tensor, Y: Tensor, gains: tuple = (0.5, 1.0, 5 / 3, 3.0), **network
         above.set(title=f"gain {_gain(gain)}", xlim=(-1.1, 1.1), xticks=[-1, 0, 1])
         above.set_xlabel(f"output: std {n.std[0]:.2f} to {n.std[-1]:.2f}")
         below.set(xlim=(-8, -3), xlabel="log10 |gradient|")
-        below.set_title(f"first: {compared(n.gradient_std[0], n.gradient_std[-1])}")
+        below.set_title(f"first layer: {compared(n.gradient_std[0], n.gradient_std[-1])}", fontsize=9)
         words.append(f"{n.std[-1]:.2f} at gain {_gain(gain)}")
     for ax in axes[:, 0]:
         ax.set_ylabel("share in each bin")
     return (
         figure,
-        f"Five tanh layers before the first step: std of the last layer's outputs {', '.join(words)}.",
+        "Five tanh layers before the first step, from dark (first) to light (last), their outputs above and the gradients "
+        f"there below: std of the last layer's outputs {', '.join(words)}.",
     )

@@ -85,7 +85,8 @@ def test_no_unit_is_dead_for_the_lectures_first_batch(pairs):
 
 
 @pytest.mark.parametrize(
-    ("start", "parameters", "at_most"), [("scaled by fan-in", 11_897, 2.105), ("with BatchNorm", 12_097, 2.11)]
+    ("start", "parameters", "at_most"),
+    [("scaled by fan-in", 11_897, 2.105), ("with BatchNorm", 12_097, 2.11)],
 )
 def test_the_lectures_network_reaches_its_loss(names, start, parameters, at_most):
     model = starts.trained(start, names.train, seed=1)
@@ -93,6 +94,6 @@ def test_the_lectures_network_reaches_its_loss(names, start, parameters, at_most
     assert split_loss(model, *examples(names.dev, 3, LETTERS)) <= at_most
 
 
-def test_three_letters_and_any_size_come_within_a_hundredth_of_counting(names):
+def test_with_three_letters_and_size_enough_a_network_comes_below_the_table_that_leans(names):
     model = three_letters.trained(three_letters.CHOSEN, names.train, seed=1)
-    assert split_loss(model, *examples(names.dev, 3, LETTERS)) <= COUNTING + 0.01
+    assert split_loss(model, *examples(names.dev, 3, LETTERS)) < COUNTING

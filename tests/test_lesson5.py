@@ -55,6 +55,27 @@ def test_its_residual_layer_is_the_librarys(lesson):
     assert torch.equal(lesson["Residual"](inner)(x), layers.Residual(inner)(x))
 
 
+def test_behind_batchnorm_a_gain_is_a_rate(lesson):
+    """The lesson divides the step of the hidden weights by the square of the ratio of the gains, and nothing is left of them."""
+    generator = torch.Generator().manual_seed(0)
+    X, Y = torch.randint(27, (256, 3), generator=generator), torch.randint(27, (256,), generator=generator)
+    losses = {}
+    for gain, factor in ((5 / 3, 1.0), (0.5, 0.09), (0.5, 1.0)):
+        model = lesson["deep_normed"](gain, depth=4).double()
+        for part in model:
+            if isinstance(part, nn.Linear) and part.out_features == 100:
+                part.weight.register_hook(lambda gradient, factor=factor: gradient * factor)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(X), Y)
+            loss.backward()
+            optimizer.step()
+        losses[gain, factor] = loss.item()
+    assert losses[0.5, 0.09] == pytest.approx(losses[5 / 3, 1.0], abs=1e-3)
+    assert abs(losses[0.5, 1.0] - losses[5 / 3, 1.0]) > 0.02
+
+
 def test_every_layer_of_the_shelf_is_found_the_same_and_a_broken_one_is_not(lesson):
     x = torch.randn(32, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     same = lesson["same"]
@@ -117,7 +138,7 @@ def test_the_clipped_recurrent_network_learns_and_the_free_one_does_not(lesson):
     names = split(load_names()).train[:4000]
     tape = torch.tensor(LETTERS.encode("".join(name + "." for name in names)))
     lesson["lines"] = tape[: len(tape) // 41 * 41].view(-1, 41)
-    clipped = lesson["train_recurrent"](limit=0.5, steps=150)
-    free = lesson["train_recurrent"](limit=math.inf, steps=150)
+    clipped = lesson["train_recurrent"](limit=0.5, rate=4.0, steps=150)
+    free = lesson["train_recurrent"](limit=math.inf, rate=4.0, steps=150)
     assert sum(clipped[-20:]) / 20 < 2.8
     assert sum(free[-20:]) / 20 > math.log(27)
