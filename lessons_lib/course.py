@@ -25,9 +25,9 @@ class Lesson(NamedTuple):
 LESSONS = {
     1: Lesson("01_micrograd", "How does a program learn what to change?", (3, 0.5)),
     2: Lesson("02_bigram_counts", "How good can pure counting be?", (3, 0.5)),
-    3: Lesson("03_bigram_neural_net", "Can a network learn what counting knows?", (3, 1)),
-    4: Lesson("04_mlp", "What does a longer memory buy?", (5, 2)),
-    5: Lesson("05_init_and_batchnorm", "Why do deep networks train, or fail to?", (6, 2)),
+    3: Lesson("03_bigram_neural_net", "Can a network learn what counting knows?", (3, 0.5)),
+    4: Lesson("04_mlp", "What does a longer memory buy?", (5, 0.5)),
+    5: Lesson("05_init_and_batchnorm", "Why do deep networks train, or fail to?", (6, 1)),
     6: Lesson("06_backprop_ninja", "Can you do by hand what backward does?", (6, 1)),
     7: Lesson("07_wavenet", "How should a network read a long context?", (5, 2)),
     8: Lesson("08_gpt", "How does a transformer write?", (8, 4)),

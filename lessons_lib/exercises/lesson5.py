@@ -251,6 +251,11 @@ def batch_norm(answer):
                 "eps is in the wrong place: it is added under the root.",
             ),
             (gain * centred / variance.sqrt() + bias, "eps is missing."),
+            (
+                gain * centred / (x.std(0) + eps) + bias,
+                "Two things: your std divides by n - 1, and eps is added under the root.",
+            ),
+            (gain * centred / x.std(0) + bias, "Two things: your std divides by n - 1, and eps is missing."),
             (gain * centred / (variance + eps) + bias, "Divided by the variance; it should be by its root."),
             (centred / torch.sqrt(variance + eps), "The gain and the bias are missing."),
             (
