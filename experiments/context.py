@@ -1,37 +1,43 @@
-"""What a longer memory buys, and what size buys: train the networks of lesson 4 with three seeds each, count the tables beside
+"""What a longer memory buys, and what size buys: train the networks of lesson 4 with three seeds each, count n-grams beside
 them, and write context.csv: `make experiments`.
 
 Names are `split(load_names())`: everything learns from train, dev gives the loss, test stays closed.
 """
 
+import functools
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import table
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lessons_lib import ngrams
 from lessons_lib.data import Split, examples, load_names, split
 from lessons_lib.ladder import LETTERS
+from lessons_lib.longer_ngrams import LongTable, kneser_ney, witten_bell
 from lessons_lib.training import Training, one_cycle, setup, split_loss
 
 CSV = table.HERE / "context.csv"
-WHICH = ("model", "letters", "embedding", "hidden", "decay", "seed")  # empty where it does not apply
+WHICH = ("model", "letters", "embedding", "hidden", "decay", "peak", "seed")  # empty where it does not apply
 COLUMNS = (*WHICH, "parameters", "train_loss", "dev_loss", "seconds", *table.MACHINE)
 SEEDS = (0, 1, 2)
 MEMORIES = (1, 2, 3, 4, 5, 6, 8)
-EPOCHS, BATCH, PEAK = 10, 512, 0.005
+EPOCHS, BATCH = 10, 512
+DISCOUNT = 0.9  # of Kneser and Ney, the best on dev of 0.5, 0.75, 0.9 and 0.95 at five letters
+COUNTING = {"Witten-Bell": witten_bell, "Kneser-Ney": functools.partial(kneser_ney, discount=DISCOUNT)}
 
 
 class Network(NamedTuple):
-    """letters of memory, numbers per letter, hidden units, weight decay of AdamW."""
+    """letters of memory, numbers per letter, hidden units, weight decay of AdamW, the highest rate of its cycle."""
 
     letters: int
     embedding: int = 24
     hidden: int = 200
     decay: float = 0.01
+    peak: float = 0.005
 
 
 NETWORKS = [
@@ -40,6 +46,7 @@ NETWORKS = [
     *(Network(8, embedding=size) for size in (2, 5, 10, 48)),
     *(Network(8, hidden=size) for size in (50, 100, 400)),
     *(Network(8, hidden=400, decay=strength) for strength in (0.0, 0.1, 0.3)),
+    *(Network(8, peak=rate) for rate in (0.0005, 0.002, 0.01, 0.03)),
 ]
 
 
@@ -63,7 +70,7 @@ def trained(size: Network, train: list[str], seed: int, epochs: int = EPOCHS) ->
     pairs = examples(train, size.letters, LETTERS)
     model = build(size, seed)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=size.decay, fused=True)
-    rate = one_cycle(epochs * (len(pairs[1]) // BATCH), PEAK)
+    rate = one_cycle(epochs * (len(pairs[1]) // BATCH), size.peak)
     Training(model, optimizer, pairs, epochs=epochs, batch=BATCH, rate=rate, seed=seed).run()
     return model
 
@@ -91,51 +98,15 @@ def found(train: float, dev: float | str, parameters: int | str, seconds: float)
     }
 
 
-# Tables, without a table: 27 to the 9th is more cells than any machine here holds, and nearly all of them would be empty.
+# Counting.
 
 
-def leaning(train: list[str], parts: list[list[str]], letters: int) -> tuple[list[float], int]:
-    """`ngrams.loss` of `ngrams.witten_bell` on each of the parts, without making the table, and the counts above 0 it needs.
-
-    n characters are a number in base 27, and only the numbers that occur are kept, sorted, with how often they do.
-    """
-    counted = ngrams.windows(train, letters + 1, LETTERS)
-    asked = [ngrams.windows(part, letters + 1, LETTERS) for part in parts]
-    answers = [torch.full((len(rows),), 1 / LETTERS.size, dtype=torch.float64) for rows in asked]
-    stored = 0
-    for n in range(1, letters + 2):
-        cells, times = as_numbers(counted, n).unique(return_counts=True)
-        contexts, context_of = (cells // LETTERS.size).unique(return_inverse=True)
-        visits = torch.zeros(len(contexts), dtype=torch.int64).index_add(0, context_of, times)
-        kinds = context_of.bincount()
-        stored += len(cells)
-        for place, rows in enumerate(asked):
-            wanted = as_numbers(rows, n)
-            seen = look_up(cells, times, wanted)
-            visited = look_up(contexts, visits, wanted // LETTERS.size)
-            news = look_up(contexts, kinds, wanted // LETTERS.size).clamp(
-                min=1
-            )  # where never been: any number
-            answers[place] = (seen + news * answers[place]) / (visited + news)
-    return [-answer.log().mean().item() for answer in answers], stored
-
-
-def as_numbers(rows: Tensor, n: int) -> Tensor:
-    """The last n characters of each row, (N, more than n), as a number in base 27: (N,)."""
-    return (rows[:, -n:] * LETTERS.size ** torch.arange(n - 1, -1, -1)).sum(1)
-
-
-def look_up(keys: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
-    """values[i] where keys[i] == wanted, and 0 where none is; the keys are sorted."""
-    places = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    return torch.where(keys[places] == wanted, values[places], 0)
-
-
-def counting(names: Split, letters: int) -> dict:
-    """Of a row: lesson 2's best, a table that leans on shorter ones."""
+def counting(make: Callable[..., LongTable], names: Split, letters: int) -> dict:
+    """Of a row: n-grams that lean on shorter ones, in one of the two ways of lessons_lib.longer_ngrams."""
     start = time.perf_counter()
-    losses, stored = leaning(names.train, [names.train, names.dev], letters)
-    return found(*losses, stored, time.perf_counter() - start)
+    model = make(names.train, letters, LETTERS)
+    losses = model.loss(names.train), model.loss(names.dev)
+    return found(*losses, model.stored, time.perf_counter() - start)
 
 
 def floor(names: Split, letters: int) -> dict:
@@ -148,8 +119,8 @@ def main() -> None:
     setup()
     names = split(load_names())
     wanted = [
-        dict(zip(WHICH, (model, letters, "", "", "", ""), strict=True))
-        for model in ("floor", "counting")
+        {"model": model, "letters": letters} | dict.fromkeys(WHICH[2:], "")
+        for model in ("floor", *COUNTING)
         for letters in (0, *MEMORIES)
     ]
     wanted += [{"model": "network", **size._asdict(), "seed": seed} for size in NETWORKS for seed in SEEDS]
@@ -157,7 +128,9 @@ def main() -> None:
     def measure(model, letters, **others):
         if model == "network":
             return network(names, letters=letters, **others)
-        return (floor if model == "floor" else counting)(names, letters)
+        if model == "floor":
+            return floor(names, letters)
+        return counting(COUNTING[model], names, letters)
 
     table.fill(CSV, COLUMNS, wanted, measure, fresh="--fresh" in sys.argv)
 

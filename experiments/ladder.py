@@ -24,6 +24,7 @@ from lessons_lib import ngrams
 from lessons_lib.autograd import Value
 from lessons_lib.data import load_names, split
 from lessons_lib.ladder import CSV, LETTERS, Rung, evaluate, samples, uniform, without_context
+from lessons_lib.longer_ngrams import kneser_ney
 from lessons_lib.sampling import from_network
 from lessons_lib.training import setup
 
@@ -101,6 +102,12 @@ def network_of_eight(train):
     return from_network(model, size.letters, LETTERS), sum(p.numel() for p in model.parameters())
 
 
+def kneser_ney_table(train, letters=5):
+    """The strongest counting of the course: n-grams that lean on shorter ones after Kneser and Ney."""
+    model = kneser_ney(train, letters, LETTERS)
+    return model, model.stored
+
+
 # Lesson, name of the model, how it is made: from the ground up.
 MODELS = [
     (0, "uniform", nothing_learned),
@@ -113,6 +120,7 @@ MODELS = [
     (3, "1 letter of memory, learned", learned_pairs),
     (4, "3 letters of memory, the network by hand", functools.partial(network_from, start="as in lesson 4")),
     (4, "8 letters of memory, a network", network_of_eight),
+    (4, "5 letters of memory, leaning after Kneser and Ney", kneser_ney_table),
     (
         5,
         "3 letters of memory, a network started well",

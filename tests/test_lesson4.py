@@ -2,6 +2,7 @@
 
 import ast
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from torch import nn
 
 from lessons_lib import data, ngrams, training
 from lessons_lib.batches import order_of_epoch
+from lessons_lib.exercises.engine import judge
 from lessons_lib.ladder import LETTERS
+from lessons_lib.longer_ngrams import kneser_ney
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "04_mlp.ipynb"
 NAMES = ["ada", "bakti", "zoe", "marielle", "a", "aaa"]
@@ -137,24 +140,26 @@ def test_the_loss_is_the_loss(lesson):
     assert ours == pytest.approx(training.split_loss(lesson["fresh"], lesson["X"], lesson["Y"]), rel=1e-5)
 
 
-def test_a_poll_of_everybody_is_the_election(lesson):
+def test_the_gradient_of_all_examples_points_where_it_does_itself(lesson):
     X, Y = lesson["X"], lesson["Y"]
     lesson["model"] = lesson["fresh"]
     lesson["full"] = lesson["gradient"](lesson["model"], X, Y)
-    assert lesson["polls"](len(Y), count=1).item() == pytest.approx(1, abs=1e-4)
-    few, many = (lesson["polls"](size, count=10).mean() for size in (8, 512))
+    assert lesson["estimates"](len(Y), count=1).item() == pytest.approx(1, abs=1e-4)
+    few, many = (lesson["estimates"](size, count=10).mean() for size in (8, 512))
     assert 0 < few < many < 1
 
 
-def test_a_swap_changes_one_letter_and_no_other(lesson):
-    lesson["vowels"] = vowels = torch.tensor(LETTERS.encode("aeiou"))
-    old, new = lesson["swapped"](lesson["X"], torch.tensor(LETTERS.encode("bcd")))
-    assert len(old) > 100
-    assert torch.equal(old[:, :2], new[:, :2])
-    assert torch.isin(old[:, 2], vowels).all()
-    assert torch.isin(new[:, 2], torch.tensor(LETTERS.encode("bcd"))).all()
-    old, new = lesson["swapped"](lesson["X"], vowels)
-    assert (old[:, 2] != new[:, 2]).all()
+def test_the_better_leaning_is_the_librarys(lesson):
+    table = lesson["lean_better"](ngrams.count(NAMES, 3, LETTERS))
+    assert ngrams.loss(table, ["bea", "zak"], LETTERS) == pytest.approx(
+        kneser_ney(NAMES, 2, LETTERS).loss(["bea", "zak"]), rel=1e-12
+    )
+    assert torch.allclose(table.sum(-1), torch.ones(27, 27, dtype=torch.float64))
+
+
+def test_half_and_half_is_the_cost_of_the_mean_probability(lesson):
+    one, other = -torch.tensor([0.5, 0.1]).log(), -torch.tensor([0.25, 0.1]).log()
+    assert torch.allclose(lesson["half_and_half"](one, other), -torch.tensor([0.375, 0.1]).log())
 
 
 # The sliders: compute is pure over the whole range, and a used panel draws what a fresh one draws.
@@ -261,3 +266,21 @@ def test_the_study_is_asked_by_its_columns(lesson):
 def test_smoothing_drops_what_fills_no_block(lesson):
     assert lesson["smooth"]([1.0, 3.0, 5.0, 7.0, 100.0], 2) == [2, 6]
     assert lesson["smooth"]([1.0, 2.0], 1) == [1, 2]
+
+
+def test_a_check_that_trains_shows_no_progress_bar(monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+
+    def hasty(X, Y):
+        model = network()
+        optimizer = torch.optim.AdamW(model.parameters())
+        training.Training(model, optimizer, (X[:5000], Y[:5000]), epochs=1, batch=512, rate=0.01).run()
+        return model
+
+    verdict = judge("4.7", hasty)
+    assert verdict.status == "not yet right"
+    assert "hardly been trained" in verdict.message
+    assert "it/s" not in verdict.message
+    assert "step/s" not in verdict.message
+    assert "\n" not in verdict.message
+    assert "TQDM_DISABLE" not in os.environ

@@ -132,6 +132,10 @@ def sorted_first(names, seed):
     return cut(sorted(set(names)), seed, shuffle=False)
 
 
+def by_a_set(names, seed):
+    return cut(list(set(names)), seed)
+
+
 def with_the_shared_one(names, seed):
     distinct = list(dict.fromkeys(names))
     random.seed(seed)
@@ -234,11 +238,13 @@ WRONG = {
         (in_place, "changed its input"),
     ],
     "4.6": NETWORKS,
-    "4.7": [
+    "4.7": [*NETWORKS[:1], (learned_from_dev, "Has it been shown the dev names?"), *NETWORKS[2:5]],
+    "4.8": [
         (lambda names, seed: cut(names, seed, distinct=False), "into both parts"),
         (distinct_within_parts, "into both parts"),
         (lambda names, seed: cut(names, seed, shuffle=False), "did not shuffle"),
         (sorted_first, None),
+        (by_a_set, "next session of Python"),
         (with_the_shared_one, "everybody shares"),
         (shuffled_in_place, "changed its input"),
         (unseeded, "the second time"),
@@ -248,5 +254,4 @@ WRONG = {
         (lambda names, seed: cut(names, seed, drop=True), "lost"),
         (lambda names, seed: tuple(map(set, cut(names, seed))), "two lists"),
     ],
-    "4.8": [*NETWORKS[:1], (learned_from_dev, "Has it been shown the dev names?"), *NETWORKS[2:5]],
 }
