@@ -365,7 +365,9 @@ def test_dead_units_broken_numbers_and_rates_are_named(batch):
     model = tanh_stack(depth=2, activation=nn.ReLU)
     with torch.no_grad():
         model[2].weight[:7] = -1.0
-    assert "Share of dead units above 5% in 1 of 2, furthest in 3 ReLU: 7%." in verdicts(examine(model, *batch))
+    assert "Share of dead units above 5% in 1 of 2, furthest in 3 ReLU: 7%." in verdicts(
+        examine(model, *batch)
+    )
     for rate, way in ((1e-6, "below -3.5 in 3 of 3"), (1e6, "above -2.5 in 3 of 3")):
         assert any(
             f"log10 of update:data {way}" in words for words in verdicts(examine(model, *batch, rate=rate))
