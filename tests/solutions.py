@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-__all__ = ["Exercise", "context", "exercises", "find", "read"]
+__all__ = ["Exercise", "context", "definitions", "exercises", "find", "read"]
 
 SPEAKING = {
     "check",
@@ -212,6 +212,24 @@ def context(above: Sequence[str], source: str) -> str:
         taken.update(needed)
         wanted = set().union(*(names(ast.unparse(s))[0] for s in needed))
     return "\n".join(ast.unparse(s) for s in statements if s in taken)
+
+
+def definitions(path: Path, constants: Sequence[str] = ()) -> dict:
+    """A notebook's functions and classes by name, as its cells define them: its imports and definitions are run, and nothing else.
+
+    constants: names of top-level assignments that are run as well.
+    """
+
+    def wanted(node: ast.stmt) -> bool:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            return node.targets[0].id in constants
+        return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+
+    cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    kept = [node for cell in cells for node in ast.parse(cell).body if wanted(node)]
+    space = {"__name__": "notebook"}
+    exec(compile(ast.Module(kept, []), str(path), "exec"), space)
+    return space
 
 
 def touched(statement: ast.stmt) -> set[str]:

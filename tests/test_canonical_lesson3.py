@@ -1,6 +1,5 @@
 """Lesson 3's own functions give the lecture's numbers on the lecture's names. Skipped where LESSONS_DATA is not set."""
 
-import ast
 import os
 from pathlib import Path
 
@@ -24,12 +23,7 @@ TOLERANCE = 2e-4
 @pytest.fixture(scope="module")
 def lesson():
     """The lesson's functions, as its cells define them: imports and definitions, and nothing that runs."""
-    cells = [cell.source for cell in solutions.read(NOTEBOOK).cells if cell.cell_type == "code"]
-    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef)
-    kept = [node for cell in cells for node in ast.parse(cell).body if isinstance(node, kinds)]
-    space = {"__name__": "notebook"}
-    exec(compile(ast.Module(kept, []), str(NOTEBOOK), "exec"), space)
-    return space
+    return solutions.definitions(NOTEBOOK)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What lesson 2 builds in the open equals what the library holds."""
 
-import ast
 import math
 from pathlib import Path
 
@@ -18,12 +17,7 @@ NAMES = ["ada", "bakti", "zoe", "marielle", "a", "aaa"]
 @pytest.fixture(scope="module")
 def lesson():
     """The lesson's functions, as its cells define them: imports and definitions, and nothing that runs."""
-    cells = [cell.source for cell in solutions.read(NOTEBOOK).cells if cell.cell_type == "code"]
-    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef)
-    kept = [node for cell in cells for node in ast.parse(cell).body if isinstance(node, kinds)]
-    space = {"__name__": "notebook"}
-    exec(compile(ast.Module(kept, []), str(NOTEBOOK), "exec"), space)
-    return space
+    return solutions.definitions(NOTEBOOK)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

@@ -1,6 +1,5 @@
 """What lesson 3 builds in the open is what PyTorch and the library have, and its slider tells the truth."""
 
-import ast
 import math
 from pathlib import Path
 
@@ -20,17 +19,7 @@ NAMES = ["ada", "bakti", "zoe", "marielle", "a", "aaa", "anna", "mara", "nata"] 
 @pytest.fixture(scope="module")
 def lesson():
     """The lesson's functions, as its cells define them, and its two lists of settings; nothing that trains."""
-    cells = [cell.source for cell in solutions.read(NOTEBOOK).cells if cell.cell_type == "code"]
-    kept = [node for cell in cells for node in ast.parse(cell).body if is_definition(node)]
-    space = {"__name__": "notebook"}
-    exec(compile(ast.Module(kept, []), str(NOTEBOOK), "exec"), space)
-    return space
-
-
-def is_definition(node):
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id in ("step_marks", "rates")
-    return isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
+    return solutions.definitions(NOTEBOOK, constants=("step_marks", "rates"))
 
 
 @pytest.fixture

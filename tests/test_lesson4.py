@@ -1,6 +1,5 @@
 """What lesson 4 builds in the open equals what the library holds, and its sliders draw what they should."""
 
-import ast
 import math
 import os
 from pathlib import Path
@@ -23,11 +22,7 @@ NAMES = ["ada", "bakti", "zoe", "marielle", "a", "aaa"]
 @pytest.fixture
 def lesson():
     """The lesson's functions and classes, as its cells define them, over a small data set; nothing else has run."""
-    cells = [cell.source for cell in solutions.read(NOTEBOOK).cells if cell.cell_type == "code"]
-    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
-    kept = [node for cell in cells for node in ast.parse(cell).body if isinstance(node, kinds)]
-    space = {"__name__": "notebook"}
-    exec(compile(ast.Module(kept, []), str(NOTEBOOK), "exec"), space)
+    space = solutions.definitions(NOTEBOOK)
     names = data.split(data.load_names()).train[:1500]
     space["X"], space["Y"] = data.examples(names, 3, LETTERS)
     torch.manual_seed(0)

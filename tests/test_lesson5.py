@@ -1,6 +1,5 @@
 """What lesson 5 builds in the open equals what the library and torch hold."""
 
-import ast
 import math
 from pathlib import Path
 
@@ -12,17 +11,12 @@ from torch import nn
 from lessons_lib import diagnostics, layers
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "05_init_and_batchnorm.ipynb"
-KINDS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 
 
 @pytest.fixture(scope="module")
 def lesson():
     """The lesson's functions and classes, as its cells define them: imports and definitions, and nothing that runs."""
-    cells = [cell.source for cell in solutions.read(NOTEBOOK).cells if cell.cell_type == "code"]
-    kept = [node for cell in cells for node in ast.parse(cell).body if isinstance(node, KINDS)]
-    space = {"__name__": "notebook"}
-    exec(compile(ast.Module(kept, []), str(NOTEBOOK), "exec"), space)
-    return space
+    return solutions.definitions(NOTEBOOK)
 
 
 @pytest.fixture(scope="module")
