@@ -79,7 +79,7 @@ def _titles(n: Numbers) -> list[str]:
 def panel() -> Panel:
     """Four linked pictures of `Numbers`: outputs, gradients, flat outputs and ratios, the layers from dark (first) to light (last)."""
     figure, axes = new_figure(9.6, 6.4, nrows=2, ncols=2)
-    figure.set_dpi(100)  # sharp enough, and compressed in half the time
+    figure.set_dpi(84)  # three quarters of the pixels are drawn and compressed in three quarters of the time
     (outputs, gradients), (flat, ratios) = axes
     outputs.set(xlim=(-2, 2), ylim=(0, 0.2), xlabel="output of a layer", ylabel="share in each bin")
     gradients.set(xlim=(-10, 0), ylim=(0, 0.2), xlabel="log10 of the gradient's size at the output")
