@@ -64,19 +64,20 @@ def lectures_steps(X, Y, norm: bool, steps: int = SAMPLE) -> float:
     return time.perf_counter() - start
 
 
-def race(names, which: str) -> dict:
-    """Both recipes in turns: seconds of each, scaled to 200,000 steps for the lecture's, and the loss that ours ends at."""
-    target, start = LECTURE[which]
-    pairs, dev = (examples(part, starts.CONTEXT, LETTERS) for part in (names.train, names.dev))
+def against(names, target: float, theirs_once, sample: int, train) -> dict:
+    """A recipe of the lecture and ours in turns: seconds of each, and the loss that ours ends at.
+
+    theirs_once() times `sample` of its steps, scaled here to 200,000; train(names, seed) trains ours and returns what measures its loss.
+    """
     theirs, ours, losses = [], [], []
     for seed in range(1, TURNS + 1):
-        around = [lectures_steps(*pairs, norm=which == "BatchNorm")]
+        around = [theirs_once()]
         began = time.perf_counter()
-        model = starts.trained(start, names.train, seed)
+        measure = train(names, seed)
         ours.append(time.perf_counter() - began)
-        around.append(lectures_steps(*pairs, norm=which == "BatchNorm"))
-        theirs.append(sum(around) / 2 * STEPS / SAMPLE)
-        losses.append(split_loss(model, *dev))
+        around.append(theirs_once())
+        theirs.append(sum(around) / 2 * STEPS / sample)
+        losses.append(measure())
     ratios = [their / our for their, our in zip(theirs, ours, strict=True)]
     return {
         "target": target,
@@ -87,6 +88,18 @@ def race(names, which: str) -> dict:
         "lowest": min(ratios),
         "highest": max(ratios),
     }
+
+
+def race(names, which: str) -> dict:
+    """The recipe of lesson 4 or 5 against the lecture's."""
+    target, start = LECTURE[which]
+    pairs, dev = (examples(part, starts.CONTEXT, LETTERS) for part in (names.train, names.dev))
+
+    def train(names, seed):
+        model = starts.trained(start, names.train, seed)
+        return lambda: split_loss(model, *dev)
+
+    return against(names, target, lambda: lectures_steps(*pairs, norm=which == "BatchNorm"), SAMPLE, train)
 
 
 if __name__ == "__main__":

@@ -146,7 +146,8 @@ def recipes() -> None:
         print("Seconds to the lecture's loss: not measured, for want of the lecture's names (LESSONS_DATA)")
         return
     print("Seconds to the lecture's loss, on the lecture's names (its recipe, ours, how many times faster)")
-    for which, race in json.loads(fresh(str(HERE / "recipes.py"))).items():
+    races = json.loads(fresh(str(HERE / "recipes.py"))) | json.loads(fresh(str(HERE / "deeper_recipes.py")))
+    for which, race in races.items():
         figure = f"{race['theirs']:.0f}, {race['ours']:.1f}, {race['ratio']:.0f} ({race['lowest']:.0f} to {race['highest']:.0f})"
         reached = ", ".join(f"{loss:.4f}" for loss in race["losses"])
         row(which, figure, f"dev {race['target']} there, {reached} here")

@@ -18,9 +18,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # a test loads this file from elsewhere
 
 import context
+import readers
 import starts
 
-from lessons_lib import ngrams
+from lessons_lib import by_hand, ngrams
 from lessons_lib.autograd import Value
 from lessons_lib.data import load_names, split
 from lessons_lib.ladder import CSV, LETTERS, Rung, evaluate, samples, uniform, without_context
@@ -108,6 +109,18 @@ def kneser_ney_table(train, letters=5):
     return model, model.stored
 
 
+def trained_by_hand(train):
+    """The network of lesson 6, for which every gradient was written out: no graph, no backward()."""
+    network = by_hand.trained(train, SEED)
+    return from_network(network, by_hand.CONTEXT, LETTERS), network.numbers
+
+
+def reader(train, name):
+    """One of the READERS that lesson 7 compares."""
+    model = readers.trained(readers.READERS[name], train, SEED)
+    return readers.as_model(model, readers.READERS[name]), sum(p.numel() for p in model.parameters())
+
+
 # Lesson, name of the model, how it is made: from the ground up.
 MODELS = [
     (0, "uniform", nothing_learned),
@@ -127,6 +140,13 @@ MODELS = [
         functools.partial(network_from, start="scaled by fan-in"),
     ),
     (5, "the same with BatchNorm", functools.partial(network_from, start="with BatchNorm")),
+    (6, "3 letters of memory, trained by hand", trained_by_hand),
+    (7, "8 letters of memory, read at once", functools.partial(reader, name="flat")),
+    (7, "8 letters of memory, a tree", functools.partial(reader, name="tree")),
+    (7, "8 letters of memory, the tree scaled up", functools.partial(reader, name="tree, scaled up")),
+    (7, "8 letters of memory, WaveNet's convolution", functools.partial(reader, name="WaveNet")),
+    (7, "the whole name, an RNN", functools.partial(reader, name="RNN")),
+    (7, "the whole name, a GRU", functools.partial(reader, name="GRU")),
 ]
 
 
