@@ -19,21 +19,23 @@ SEARCH, CHOSEN = table.HERE / "search.csv", table.HERE / "chosen.csv"
 COLUMNS = ("data", "trial", *Reader._fields, "parameters", "train", "dev", "seconds", *table.MACHINE)
 CHOSEN_COLUMNS = ("data", "trial", "seed", *COLUMNS[2:-3], "test", *table.MACHINE)
 TRIALS = {
-    ("bundled", "tree"): 30,
-    ("bundled", "WaveNet"): 14,
-    ("bundled", "GRU"): 14,
-    ("makemore", "tree"): 24,
+    ("bundled", "tree"): 16,
+    ("bundled", "WaveNet"): 8,
+    ("bundled", "RNN"): 8,
+    ("bundled", "GRU"): 8,
+    ("makemore", "tree"): 8,
+    ("makemore", "RNN"): 8,
 }
 SEEDS = (101, 102, 103)
 BOX = {
     "context": (4, 8, 16),
     "embedding": (10, 16, 24, 32),
-    "hidden": (64, 96, 128, 192, 256),
-    "dropout": (0.0, 0.1, 0.2, 0.3),
-    "decay": (1e-4, 0.01, 0.05, 0.1, 0.2),
+    "hidden": (48, 64, 96, 128, 192),
+    "dropout": (0.0, 0.1, 0.2),
+    "decay": (1e-4, 0.01, 0.03, 0.1),
     "peak": (0.003, 0.005, 0.01, 0.02),
-    "batch": (256, 512, 1024),
-    "epochs": (8, 12, 16),
+    "batch": (512, 1024),
+    "epochs": (8, 12),
 }
 
 

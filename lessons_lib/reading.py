@@ -23,8 +23,10 @@ def whole(names: Iterable[str], vocabulary: Vocabulary) -> tuple[Tensor, Tensor]
 
     Both int64; L is the length of the longest name and its end mark. What is left of a row is filled with NOTHING.
     X[X >= 0] and Y[Y >= 0] are the newest letters of `examples` and its answers, in its order.
-    Raises ValueError as `examples` does, and for no names at all.
+    Raises as `examples` does, TypeError for a single string among others, and ValueError for no names at all.
     """
+    if isinstance(names, str):
+        raise TypeError(f"a list of names is wanted, and this is one string, {names[:30]!r}")
     names, end = list(names), _end(vocabulary)
     if not names:
         raise ValueError("there are no names to read")
@@ -65,6 +67,7 @@ def from_reader(network: nn.Module, vocabulary: Vocabulary) -> Callable[[list[st
     """Such a network as a model of lessons_lib.ladder: N texts so far -> (N, V) float64 log-probabilities of what comes next.
 
     Each text is read from its beginning, behind an end mark; of the answers only the last is kept. Eval mode during calls.
+    Raises ValueError for a vocabulary without an end mark, a character that is not in it, or logits of another shape.
     """
     end = _end(vocabulary)
 
@@ -77,7 +80,12 @@ def from_reader(network: nn.Module, vocabulary: Vocabulary) -> Callable[[list[st
             "".join(end + text for text in texts), vocabulary
         )
         with evaluating(network):
-            logits = network(X)[lengths.cumsum(0) - 1]
-        return logits.detach().cpu().double().log_softmax(1)
+            logits = network(X)
+        if logits.shape != (int(lengths.sum()), vocabulary.size):
+            raise ValueError(
+                f"a reader answers at each of {int(lengths.sum())} letters with {vocabulary.size} logits, and this one gave "
+                f"{tuple(logits.shape)}"
+            )
+        return logits[lengths.cumsum(0) - 1].detach().cpu().double().log_softmax(1)
 
     return model
