@@ -44,9 +44,9 @@ READERS = {
     "flat": Reader("flat", embedding=10, hidden=200),  # 22,097 numbers
     "tree, a mean for each place": Reader("tree, a mean for each place", embedding=10, hidden=68),  # 22,397
     "tree": Reader("tree", embedding=10, hidden=68),
-    "flat, scaled up": Reader("flat", embedding=24, hidden=344),  # 76,699
-    "tree, scaled up": Reader("tree"),  # 76,579
-    "convolution": Reader("convolution"),  # 76,579: the same tree, read whole
+    "flat, scaled up": Reader("flat", embedding=24, hidden=344, decay=0.03),  # 76,699
+    "tree, scaled up": Reader("tree", decay=0.03),  # 76,579
+    "convolution": Reader("convolution", decay=0.03),  # 76,579: the same tree, read whole
     "WaveNet": Reader("WaveNet", hidden=64, peak=0.005, decay=0.01),
     "RNN": Reader("RNN", hidden=224, peak=0.003, decay=0.01),
     "GRU": Reader("GRU", hidden=128, peak=0.005, decay=0.01),
