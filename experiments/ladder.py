@@ -19,7 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # a test loads this fi
 
 import context
 import readers
+import search
 import starts
+import table
 
 from lessons_lib import by_hand, ngrams
 from lessons_lib.autograd import Value
@@ -121,6 +123,13 @@ def reader(train, name):
     return readers.as_model(model, readers.READERS[name]), sum(p.numel() for p in model.parameters())
 
 
+def found_by_search(train):
+    """The GRU with the lowest loss on dev in the search of lesson 7, trained with the seed of the ladder."""
+    settings = search.typed(search.best(table.read(search.SEARCH), "bundled", "GRU"))
+    model = readers.trained(settings, train, SEED)
+    return readers.as_model(model, settings), sum(p.numel() for p in model.parameters())
+
+
 # Lesson, name of the model, how it is made: from the ground up.
 MODELS = [
     (0, "uniform", nothing_learned),
@@ -147,6 +156,7 @@ MODELS = [
     (7, "8 letters of memory, WaveNet's convolution", functools.partial(reader, name="WaveNet")),
     (7, "the whole name, an RNN", functools.partial(reader, name="RNN")),
     (7, "the whole name, a GRU", functools.partial(reader, name="GRU")),
+    (7, "the whole name, the GRU that a search found", found_by_search),
 ]
 
 

@@ -23,6 +23,7 @@ __all__ = ["Bench", "Numbers", "describe", "panel", "slider", "strip", "yours"]
 COLOURS = LinearSegmentedColormap.from_list("below and above 0", [ORANGE, "white", BLUE])
 ERRORS = (1e-17, 30.0)  # the axis of differences; what lies beyond is drawn at its end
 NAMES = [step.name for step in STEPS]
+ON_PAPER = [1, 5, 9, 13, 16, 18, 20]  # the steps that `strip` names, counted from 1
 
 
 def slider(parameters: dict[str, Tensor], X: Tensor, Y: Tensor, given: dict[str, Any]) -> Slider:
@@ -39,13 +40,23 @@ def describe(values: dict[str, Any], n: Numbers) -> str:
     back = f"Step {n.place + 1} of 20, {step.name} {n.shape}, back through {' and '.join(step.lines)} ({step.rule}): {n.whose}"
     if n.verdict == "none":
         return f"{back}, {_problem(n)}."
+    told = _told(theirs, true, slope)
     sides = "sides with autograd" if n.sides else "does not side with autograd"
     if n.verdict == "agrees":
         return f"{back} agrees with autograd to 1e-9, and a finite difference {'with both' if n.sides else 'with neither'}."
     return (
-        f"{back} differs{', first here,' if n.first else ''} by {_amount(n)}; where it differs most it has {theirs:.3g}, "
-        f"autograd {true:.3g}, and a finite difference {sides}: {slope:.3g}."
+        f"{back} differs{', first here,' if n.first else ''} by {_amount(n)}; where it differs most it has {told[0]}, "
+        f"autograd {told[1]}, and a finite difference {sides}: {told[2]}."
     )
+
+
+def _told(theirs: float, *others: float) -> list[str]:
+    """The three numbers with as many digits, from 3 on, as show that the first is not the second."""
+    for digits in range(3, 11):
+        told = [f"{number:.{digits}g}" for number in (theirs, *others)]
+        if told[0] != told[1]:
+            break
+    return told
 
 
 def _problem(n: Numbers) -> str:
@@ -121,12 +132,13 @@ def strip(parameters: dict[str, Tensor], X: Tensor, Y: Tensor, given: dict[str, 
     if not rows:
         raise ValueError("there is nothing to compare yet in any of these backward passes")
     layout = {"nrows": len(rows), "ncols": 4, "width_ratios": [1.5, 1, 1, 1], "squeeze": False}
-    figure, axes = new_figure(9.6, 0.3 + 1.8 * len(rows), **layout)
+    figure, axes = new_figure(9.6, 0.3 + 2.1 * len(rows), **layout)
     for (left, *rest), (n, last) in zip(axes, rows, strict=True):
         _show_trail(_trail(left), last)
         left.set_ylabel("relative error", fontsize=9)
-        left.set_xticks(sorted({1, n.place + 1}), [NAMES[place] for place in sorted({0, n.place})])
-        left.set_title(f"{n.whose}: {_amount(n) if n.first else _verdict(n)}", fontsize=9)
+        left.set_xticks(ON_PAPER, [NAMES[place - 1] for place in ON_PAPER], fontsize=8, rotation=45)
+        told = f"first off at {NAMES[n.place]}, by {n.error:.0%}" if n.first else _verdict(n)
+        left.set_title(f"{n.whose}: {told}", fontsize=9)
         _show_three([_Picture(ax, size=9) for ax in rest], n, f"{NAMES[n.place]}, ")
     axes[-1, 0].set_xlabel("the twenty steps back")
     return figure, f"Relative error, step by step, and the step that tells: {'; '.join(words)}."

@@ -172,6 +172,11 @@ def test_its_vote_sides_with_both(lesson):
         kept = p[name].clone()
         assert lesson["vote"](name, place) == pytest.approx(d["d" + name][place].item(), rel=1e-5, abs=1e-9)
         assert torch.equal(p[name], kept)
+    rough = lesson["vote"](
+        "W2", (7, 1), dtype=torch.float32
+    )  # the loss moves by less than two float32 near 3.4 are apart
+    assert abs(rough / d["dW2"][7, 1].item() - 1) > 0.1
+    assert 2e-6 * abs(d["dW2"][7, 1].item()) < 2.4e-7
 
 
 def test_batchnorm_takes_the_line_away(lesson):
@@ -229,6 +234,28 @@ def test_what_the_lesson_says_of_the_suspects_is_so(lesson):
     assert "db1" in wrong["C"]
     dact = suspects.suspect_A(p, X, Y, a)["dact"]
     assert (dact * truth["dact"] >= 0).all()  # the same sign everywhere
+    found = {label: getattr(suspects, f"suspect_{label}")(p, X, Y, a) for label in "AC"}
+    for name in ("dgain", "dbias"):  # but not of what is summed from it
+        assert (found["A"][name] * truth[name] < 0).any()
+    whole = {
+        who: torch.cat([d["d" + name].flatten() for name in p]) for who, d in (found | {"T": truth}).items()
+    }
+    assert 0.8 < F.cosine_similarity(whole["A"], whole["T"], dim=0) < 0.99  # bent, and still downhill
+    assert whole["A"].norm() > 1.05 * whole["T"].norm()  # and longer
+    stray = found["C"]["dW1"] - truth["dW1"]
+    assert stray.abs().max() > 0.1 * truth["dW1"].abs().max()
+
+
+def test_the_loss_feels_the_stripes_of_c_in_the_weights_and_not_in_the_bias(lesson):
+    p, X, Y = problem(32, 64)
+    a = by_hand.forward(p, X, Y)
+    truth, found = by_hand.backward(p, X, Y, a), suspects.suspect_C(p, X, Y, a)
+    change = {}
+    for name in ("b1", "W1"):
+        moved = p | {name: p[name] - 0.3 * (found["d" + name] - truth["d" + name])}
+        change[name] = abs(by_hand.forward(moved, X, Y)["loss"] - a["loss"]).item()
+    assert change["b1"] < 1e-12
+    assert change["W1"] > 1e-5
 
 
 def test_the_table_with_plus_equals_loses_repeats(lesson):
@@ -250,6 +277,22 @@ def test_adamw_moves_a_number_that_should_stand_still(lesson):
     assert d["b1"].norm() < 1e-5 * d["gain"].norm()
     plain = 0.01 * len(losses) * d["b1"].norm()  # at the highest rate throughout, and always the same way
     assert p["b1"].norm() > 1000 * plain  # it began at 0
+
+
+def test_without_eps_a_number_that_should_stand_still_steps_further(lesson):
+    """eps, at ten times the gradient or more, is the denominator for b1, and for the gain it is next to nothing."""
+    further = {}
+    for name, gradient in (("b1", 3e-10), ("gain", 1e-3)):
+        moved = []
+        for eps in (1e-8, 1e-30):
+            number, state = torch.zeros(1, dtype=torch.float64), {}
+            for sign in (1, -1, 1, 1):
+                g = torch.full((1,), sign * gradient, dtype=torch.float64)
+                lesson["adamw"](number, g, state, 0.01, eps=eps)
+            moved.append(number.abs().item())
+        further[name] = moved[1] / moved[0]
+    assert further["b1"] > 10
+    assert further["gain"] < 1.001
 
 
 def test_the_library_has_the_letters_that_the_lesson_has():

@@ -229,7 +229,29 @@ def test_the_truth_is_autograds():
     assert [g.tolist() for g in pulled_back(lambda x, y: x * y, back, x, 10 * x)] == [[30, 100], [3, 10]]
 
 
+# 6.17
+
+
+def test_a_vote_with_half_the_move_is_told_so_and_a_tensor_of_one_number_is_a_number():
+    def halves(f, x, place, h=1e-6):
+        return nudged_in_place(f, x, place, h / 2)
+
+    assert "h / 2 to each side" in judge("6.17", halves).message
+
+    def in_a_tensor(f, x, place, h=1e-6):
+        return torch.tensor(nudged_in_place(f, x, place, h), dtype=torch.float64)
+
+    assert judge("6.17", in_a_tensor).status == "right"
+
+
 # 6.18
+
+
+def test_a_table_of_counts_that_passes_is_told_that_it_has_no_gradient():
+    assert "no gradient to speak of" in lesson6_work.praise(2.327)
+    assert "no gradient to speak of" not in lesson6_work.praise(2.356)
+    assert "Knowing nothing" in lesson6_work.way_on(12.7, 12.7)
+    assert "rate that is too high" in lesson6_work.way_on(12.7, 12.7)
 
 
 def counting(X, Y):

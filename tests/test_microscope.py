@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import re
 import time
 
 import numpy as np
@@ -358,6 +359,26 @@ def test_the_strip_convicts_and_acquits(problem):
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=SHOWN_DPI)
     assert Image.open(file).width == 720
+
+
+def test_the_strip_names_the_step_that_tells_and_where_the_others_are(problem):
+    figure, _ = strip(*problem, SUSPECTS)
+    trails = figure.axes[::4]
+    titles = [axes.get_title(loc="left") for axes in trails]
+    assert titles[0].startswith("suspect A: first off at dact, by ")
+    assert titles[1] == "suspect B: agrees"
+    assert titles[2].startswith("suspect C: first off at dpre, by ")
+    named = [label.get_text() for label in trails[0].get_xticklabels()]
+    assert {"dlogp", "dact", "dpre", "db1", "dC"} <= set(named)
+    assert [NAMES[int(place) - 1] for place in trails[0].get_xticks()] == named
+
+
+def test_numbers_that_differ_late_are_told_with_the_digits_that_tell(problem, truth):
+    bench = Bench(*problem, {"nearly": truth | {"dvar": truth["dvar"] * 1.00004}})
+    values = {"step": "dvar", "whose": "nearly"}
+    words = describe(values, bench.compute(values))
+    theirs, autograds = re.search(r"it has (\S+), autograd (\S+), and", words).groups()
+    assert theirs != autograds
 
 
 def test_the_strip_does_not_acquit_what_is_not_complete(problem, truth):

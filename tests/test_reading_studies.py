@@ -146,11 +146,11 @@ def test_the_tree_of_the_lectures_size_is_at_its_loss_with_each_seed_and_below_i
 
 
 def test_a_trial_is_drawn_by_its_kind_and_number_alone():
-    first = [search.draw("tree", trial) for trial in range(30)]
-    assert [search.draw("tree", trial) for trial in reversed(range(40))][::-1][:30] == first
+    first = [search.draw("RNN", trial) for trial in range(30)]
+    assert [search.draw("RNN", trial) for trial in reversed(range(40))][::-1][:30] == first
     for name, values in search.BOX.items():
         assert {getattr(reader, name) for reader in first} == set(values)
-    assert search.draw("GRU", 0) != search.draw("tree", 0)._replace(kind="GRU")
+    assert search.draw("GRU", 0) != search.draw("RNN", 0)._replace(kind="GRU")
 
 
 def test_the_file_of_the_search_has_every_trial_as_it_is_drawn():

@@ -171,6 +171,10 @@ MISTAKES: dict[str, Mistakes] = {
         ),
         (lambda dact, gain, norm, inv: batch_norm_back(dact, 1, norm, inv), "The gain is forgotten."),
         (
+            lambda dact, gain, norm, inv: batch_norm_back(dact, gain**2, norm, inv),
+            "The gain is in it twice; norm was multiplied by it once.",
+        ),
+        (
             lambda dact, gain, norm, inv: batch_norm_back(dact, gain, norm, 1),
             "inv is forgotten: pre was multiplied by it on its way into norm.",
         ),

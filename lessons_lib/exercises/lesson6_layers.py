@@ -83,6 +83,11 @@ def first_of(demb: Tensor, X: Tensor, rows: int) -> Tensor:
     return put(demb.flip(0, 1), X.flip(0, 1), rows)
 
 
+def by_place(demb: Tensor, X: Tensor, rows: int) -> Tensor:
+    """dC with one `+=` for each of the three places: within a place one write a row stays."""
+    return sum(put(demb[:, place], X[:, place], rows) for place in range(X.shape[1]))
+
+
 def times(X: Tensor, rows: int) -> Tensor:
     """How often each row was looked up, (rows, 1), at least 1."""
     return torch.bincount(X.reshape(-1), minlength=rows).clamp(min=1)[:, None]
@@ -135,7 +140,7 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
         "db2": [
             (
                 lambda dlogits, h, W2: dlogits + 0,
-                "The sum is missing: one row of b2 was copied into n rows, and all n come home.",
+                "The sum is missing: one row of b2 was copied into n rows, and what comes back to all n is added.",
             ),
             (
                 lambda dlogits, h, W2: dlogits.mean(0),
@@ -194,7 +199,7 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
         "db1": [
             (
                 lambda dpre, emb, W1: dpre + 0,
-                "The sum is missing: one row of b1 was copied into n rows, and all n come home.",
+                "The sum is missing: one row of b1 was copied into n rows, and what comes back to all n is added.",
             ),
             (
                 lambda dpre, emb, W1: dpre.mean(0),
@@ -249,6 +254,10 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
         (
             put,
             "Repeats are overwritten: dC[X] = demb keeps one write a row, and a letter that stood in several places needs their sum.",
+        ),
+        (
+            by_place,
+            "One += for each place: where a letter stands in the same place of several contexts, its repeats are still overwritten.",
         ),
         (
             first_of,

@@ -1,5 +1,7 @@
 """The checks of lesson 6 from the loss back to the logits, 6.1 to 6.5."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -97,6 +99,13 @@ def overwritten(dcounts: Tensor, counts: Tensor, logits: Tensor) -> Tensor:
     return dsafe.scatter(1, logits.argmax(1, keepdim=True), -dsafe.sum(1, keepdim=True))
 
 
+def every_row(dcounts: Tensor, counts: Tensor, logits: Tensor, kept: bool) -> Tensor:
+    """d_logits with `dlogits[:, winners] -=` the sums of the rows, as a row (n,) or, with `kept`, as a column (n, 1)."""
+    dlogits = dcounts * counts
+    dlogits[:, logits.argmax(1)] -= dlogits.sum(1, keepdim=kept)
+    return dlogits
+
+
 def by_columns(dcounts: Tensor, counts: Tensor, logits: Tensor) -> Tensor:
     """d_logits as if the maximum had been taken over the examples."""
     dsafe = dcounts * counts
@@ -187,7 +196,7 @@ MISTAKES: dict[str, Mistakes] = {
     "6.3": [
         (
             lambda dprobs, counts: dprobs * counts,
-            "The sum is missing: one share was copied into every column of its row, and all the copies come home.",
+            "The sum is missing: one share was copied into every column of its row, and what comes back to all of them is added.",
         ),
         (
             lambda dprobs, counts: (dprobs * counts).mean(1, keepdim=True),
@@ -251,6 +260,10 @@ MISTAKES: dict[str, Mistakes] = {
         (
             lambda dprobs, dshare, counts, share: dprobs * share + dshare * share**2,
             "A sign: the slope of 1/x is -1/x**2. A larger total makes every share smaller.",
+        ),
+        (
+            lambda dprobs, dshare, counts, share: dprobs * share - dshare / share**2,
+            "Divided by share**2. The slope of 1/x is -1/x**2, and 1/x is share already: it is multiplied by share**2.",
         ),
         (
             lambda dprobs, dshare, counts, share: dprobs * share - dshare * share,
@@ -350,6 +363,13 @@ MISTAKES: dict[str, Mistakes] = {
         (
             lambda dcounts, counts, logits: routed(dcounts, counts, logits) - dcounts * counts + dcounts,
             "The slope of exp is missing on the straight way: it is its own value, counts.",
+        ),
+        *(
+            (
+                functools.partial(every_row, kept=kept),
+                "dlogits[:, winners] means these columns in every row; one entry a row is [torch.arange(n), winners].",
+            )
+            for kept in (False, True)
         ),
         (by_columns, "The maximum was taken in each row, over 1; yours looks for it in each column."),
     ],

@@ -84,7 +84,7 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
         "dgain": [
             (
                 lambda dact, gain, norm: dact * norm,
-                "The sum is missing: one gain was copied into n rows, and all n come home.",
+                "The sum is missing: one gain was copied into n rows, and what comes back to all n is added.",
             ),
             (
                 lambda dact, gain, norm: (dact * norm).mean(0),
@@ -119,7 +119,7 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
         "dbias": [
             (
                 lambda dact, gain, norm: dact + 0,
-                "The sum is missing: one bias was copied into n rows, and all n come home.",
+                "The sum is missing: one bias was copied into n rows, and what comes back to all n is added.",
             ),
             (
                 lambda dact, gain, norm: dact.mean(0),
@@ -163,7 +163,7 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
     "6.9": [
         (
             lambda dnorm, off, var: -0.5 * (var + EPS) ** -1.5 * dnorm * off,
-            "The sum is missing: one variance was copied into n rows, and all n come home.",
+            "The sum is missing: one variance was copied into n rows, and what comes back to all n is added.",
         ),
         (
             lambda dnorm, off, var: power(dnorm, off, var) / len(off),
@@ -207,7 +207,7 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
         ),
         (
             lambda dnorm, off, var: power(dnorm, off, var, eps=0),
-            "EPS is forgotten: it was added to the variance before the power. Where the variance is as small as EPS, as here, it shows.",
+            "EPS is forgotten: it was added to the variance before the power. A variance near 1 hardly shows it; one as small as EPS does.",
         ),
         (
             lambda dnorm, off, var: -0.5 * (var**-1.5 + EPS) * (dnorm * off).sum(0, keepdim=True),

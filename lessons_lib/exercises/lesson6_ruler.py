@@ -201,6 +201,8 @@ def of_numbers(got: Tensor, wanted: Tensor, inputs: dict[str, Tensor | int]) -> 
     """A hint for wrong numbers in the right shape."""
     if not got.any():
         return "All of it is 0, and the loss does depend on this."
+    if got.norm() <= ROUNDING * wanted.norm():
+        return "All of it is 0 up to rounding: something was summed that cancels. Multiply first, entry by entry, and then sum."
     for name, given in inputs.items():
         if isinstance(given, Tensor) and relative_error(got, given) <= ALIKE:
             return f"That is {name}, as it was handed over."

@@ -52,6 +52,12 @@ def routed(dsafe, logits, dtop):
     return dsafe + F.one_hot(logits.argmax(1), logits.shape[1]) * dtop
 
 
+def columns_of_all_rows(dcounts, counts, logits):
+    ds = dcounts * counts
+    ds[:, logits.argmax(1)] -= ds.sum(1)
+    return ds
+
+
 def power(dnorm, off, var, exponent=-1.5, eps=EPS, factor=-0.5):
     return factor * (var + eps) ** exponent * (dnorm * off).sum(0, keepdim=True)
 
@@ -68,6 +74,13 @@ def table(demb, X, rows, accumulate=True):
 def added_in_place(demb, X, rows):
     dC = torch.zeros(rows, demb.shape[-1], dtype=demb.dtype)
     dC[X] += demb
+    return dC
+
+
+def added_place_by_place(demb, X, rows):
+    dC = torch.zeros(rows, demb.shape[-1], dtype=demb.dtype)
+    for place in range(3):
+        dC[X[:, place]] += demb[:, place]
     return dC
 
 
@@ -175,6 +188,7 @@ WRONG = {
         (lambda dprobs, dshare, counts, share: dprobs * share + dshare * share**2, "A sign"),
         (lambda dprobs, dshare, counts, share: dprobs * share - dshare * share, "share is squared"),
         (lambda dprobs, dshare, counts, share: dprobs * share + dshare, "has to pass through share"),
+        (lambda dprobs, dshare, counts, share: dprobs * share - dshare / share**2, "Divided by share**2"),
         (
             lambda dprobs, dshare, counts, share: (-dshare * share**2).expand_as(counts),
             "Only the way through the total",
@@ -204,6 +218,7 @@ WRONG = {
             lambda dcounts, counts, logits: routed(dcounts * counts, logits, -dcounts.sum(1, keepdim=True)),
             "yours sums dcounts",
         ),
+        (columns_of_all_rows, "these columns in every row"),
         (
             lambda dcounts, counts, logits: by_autograd(torch.exp, dcounts, logits),
             "exp(logits) in place of counts",
@@ -268,6 +283,7 @@ WRONG = {
         (lambda dnorm, off, var: power(dnorm, off, var, eps=0), "EPS is forgotten"),
         (lambda dnorm, off, var: power(dnorm, off, var, factor=1, exponent=0), "That is dinv"),
         (lambda dnorm, off, var: power(dnorm, off, var) / len(off), "A mean"),
+        (lambda dnorm, off, var: -0.5 * (var + EPS) ** -1.5 * dnorm.sum(0) * off.sum(0), "Multiply first"),
     ],
     "6.10": [
         *never(
@@ -339,6 +355,7 @@ WRONG = {
         ),
         (lambda demb, X, rows: table(demb, X, rows, accumulate=False), "Repeats are overwritten"),
         (added_in_place, "Repeats are overwritten"),
+        (added_place_by_place, "One += for each place"),
         (
             lambda demb, X, rows: table(demb, X, rows) / torch.bincount(X.flatten()).max(),
             "Every number is",
@@ -392,6 +409,10 @@ WRONG = {
             "The gain is forgotten",
         ),
         (
+            lambda dact, gain, norm, inv: norm_back(gain * gain * dact, norm, inv, len(dact) - 1),
+            "The gain is in it twice",
+        ),
+        (
             lambda dact, gain, norm, inv: norm_back(gain * dact, norm, 1, len(dact) - 1),
             "inv is forgotten",
         ),
@@ -406,6 +427,7 @@ WRONG = {
         (lambda f, x, place, h=1e-6: central(f, x + 1, place, h), "was expected"),
         (lambda f, x, place, h=1e-6: float(f(moved(x, place, h)) - f(x)) / h, "forward difference"),
         (lambda f, x, place, h=1e-6: 2 * central(f, x, place, h), "divide by that"),
+        (lambda f, x, place, h=1e-6: central(f, x, place, h / 2), "h / 2 to each side"),
         (not_put_back, "changed its input"),
         (put_back_by_adding, "a rounding error away"),
         (lambda f, x, place, h=1e-6: central(f, x, place), "the h of the call counts"),
