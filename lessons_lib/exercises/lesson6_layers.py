@@ -253,7 +253,8 @@ MISTAKES: dict[str, Mistakes | dict[str, Mistakes]] = {
     "6.14": [
         (
             put,
-            "Repeats are overwritten: dC[X] = demb keeps one write a row, and a letter that stood in several places needs their sum.",
+            "Repeats are overwritten: dC[X] = demb keeps one write a row, and so does dC[X] += demb, which reads all rows first and then "
+            "writes them; a letter that stood in several places needs the sum (index_add_).",
         ),
         (
             by_place,

@@ -290,6 +290,10 @@ MISTAKES: dict[str, Mistakes] = {
             "The total's gradient was divided among the columns; a sum gives each of its terms the whole of it.",
         ),
         (
+            lambda dprobs, dshare, counts, share: dprobs * share - (dshare * share**2).sum(),
+            "The totals were added up over the batch; each row has its own total, and dtotal is (n, 1).",
+        ),
+        (
             lambda dprobs, dshare, counts, share: dprobs * share - dshare * share**2 * counts,
             "The slope of a sum is 1 for each of its terms; yours multiplies by counts.",
         ),

@@ -50,7 +50,9 @@ def slope(answer):
             ahead / step: "That is the forward difference; look to both sides, x + h and x - h.",
             behind / step: "That is the backward difference; look to both sides, x + h and x - h.",
             both / step: "x + h and x - h are 2 * h apart: divide by that.",
-            ahead / twice: "One side is at x itself: after x + h, it takes 2 * h to come to x - h.",
+            ahead
+            / twice: "One side is at x itself. After x + h it takes 2 * h to come to x - h; and old = x[place] is a view of a tensor and "
+            "moves along when x[place] is changed: x[place].item() or x[place].clone() keeps the number.",
             -both / twice: "The sign: f at x + h, minus f at x - h.",
             both: "The difference still has to be divided by 2 * h.",
             both / 2: "Divided by 2; it should be by 2 * h.",
@@ -214,7 +216,10 @@ def way_on(train: float, dev: float) -> str:
         )
     if dev - train > 0.3:
         return "Train is far below dev: it overfits. Fewer epochs."
-    return "Train for longer, and let the rate rise and fall to nearly nothing (one_cycle, lesson 4)."
+    return (
+        "Train for longer, or with another peak rate. If the rate does not rise and fall to nearly nothing yet, let it "
+        "(one_cycle, lesson 4)."
+    )
 
 
 CHECKS = {"6.17": slope, "6.18": trained}

@@ -103,6 +103,16 @@ def central(f, x, place, h=1e-6):
     return float(f(moved(x, place, h)) - f(moved(x, place, -h))) / (2 * h)
 
 
+def kept_as_a_view(f, x, place, h=1e-6):
+    old = x[place]  # no copy: it moves along
+    x[place] += h
+    right = float(f(x))
+    x[place] = old - h
+    left = float(f(x))
+    x[place] = old
+    return (right - left) / (2 * h)
+
+
 def not_put_back(f, x, place, h=1e-6):
     x[place] += h
     right = f(x)
@@ -188,6 +198,10 @@ WRONG = {
         (lambda dprobs, dshare, counts, share: dprobs * share + dshare * share**2, "A sign"),
         (lambda dprobs, dshare, counts, share: dprobs * share - dshare * share, "share is squared"),
         (lambda dprobs, dshare, counts, share: dprobs * share + dshare, "has to pass through share"),
+        (
+            lambda dprobs, dshare, counts, share: dprobs * share - (dshare * share**2).sum(),
+            "each row has its own total",
+        ),
         (lambda dprobs, dshare, counts, share: dprobs * share - dshare / share**2, "Divided by share**2"),
         (
             lambda dprobs, dshare, counts, share: (-dshare * share**2).expand_as(counts),
@@ -354,7 +368,7 @@ WRONG = {
             "autograd has",
         ),
         (lambda demb, X, rows: table(demb, X, rows, accumulate=False), "Repeats are overwritten"),
-        (added_in_place, "Repeats are overwritten"),
+        (added_in_place, "dC[X] += demb, which reads all rows first"),
         (added_place_by_place, "One += for each place"),
         (
             lambda demb, X, rows: table(demb, X, rows) / torch.bincount(X.flatten()).max(),
@@ -428,6 +442,7 @@ WRONG = {
         (lambda f, x, place, h=1e-6: float(f(moved(x, place, h)) - f(x)) / h, "forward difference"),
         (lambda f, x, place, h=1e-6: 2 * central(f, x, place, h), "divide by that"),
         (lambda f, x, place, h=1e-6: central(f, x, place, h / 2), "h / 2 to each side"),
+        (kept_as_a_view, "is a view"),
         (not_put_back, "changed its input"),
         (put_back_by_adding, "a rounding error away"),
         (lambda f, x, place, h=1e-6: central(f, x, place), "the h of the call counts"),
