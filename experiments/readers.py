@@ -1,7 +1,7 @@
 """Ways to read a long context, each with three seeds: writes readers.csv (`make experiments`).
 
-Flat, tree and tree with the BatchNorm that normalises each place on its own read windows of eight letters; the convolution, WaveNet, the
-RNN and the GRU read names whole. With LESSONS_DATA set the lectures' names are measured too. README.md explains the columns.
+Flat networks and trees, with and without what may make the difference, read windows of eight letters; the convolution, WaveNet, the RNN
+and the GRU read names whole. With LESSONS_DATA set the lectures' names are measured too. README.md explains the columns.
 """
 
 import os
@@ -39,12 +39,18 @@ class Reader(NamedTuple):
     epochs: int = 12
 
 
-WINDOWS = ("flat", "tree", "tree, a mean for each place")  # the others read names whole
+# The others read names whole.
+WINDOWS = ("flat", "flat, no norm", "tree", "tree, a mean for each place", "tree, a matrix for each pair")
 READERS = {
     "flat": Reader("flat", embedding=10, hidden=200),  # 22,097 numbers
     "tree, a mean for each place": Reader("tree, a mean for each place", embedding=10, hidden=68),  # 22,397
     "tree": Reader("tree", embedding=10, hidden=68),
+    "tree, a matrix for each pair": Reader("tree, a matrix for each pair", embedding=10, hidden=52),  # 22,397
+    "flat without BatchNorm": Reader("flat, no norm", embedding=10, hidden=204),  # 22,329
     "flat, scaled up": Reader("flat", embedding=24, hidden=344, decay=0.03),  # 76,699
+    "flat, scaled up, without BatchNorm": Reader(
+        "flat, no norm", embedding=24, hidden=345, decay=0.03
+    ),  # 76,575
     "tree, scaled up": Reader("tree", decay=0.03),  # 76,579
     "convolution": Reader("convolution", decay=0.03),  # 76,579: the same tree, read whole
     "WaveNet": Reader("WaveNet", hidden=64, peak=0.005, decay=0.01),
@@ -110,14 +116,32 @@ class WaveNet(nn.Module):
         return self.end(total)
 
 
+class EachPair(nn.Module):
+    """A matrix of its own for each of the places, where the tree has one for all: (N, places, inputs) -> (N, places, outputs)."""
+
+    def __init__(self, places: int, inputs: int, outputs: int):
+        super().__init__()
+        self.linears = nn.ModuleList(nn.Linear(inputs, outputs, bias=False) for _ in range(places))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([linear(x[:, place]) for place, linear in enumerate(self.linears)], dim=1)
+
+
 def windowed(reader: Reader) -> nn.Sequential:
-    """Flat, tree, or tree with the mistake: (N, context) -> (N, 27) logits."""
+    """Flat or tree, or one of their relations that differ in a single respect: (N, context) -> (N, 27) logits."""
     width, places, layers = reader.embedding, reader.context, [nn.Embedding(LETTERS.size, reader.embedding)]
-    count = places if reader.kind == "flat" else 2
+    flat, own = reader.kind.startswith("flat"), reader.kind.endswith("matrix for each pair")
+    count = places if flat else 2
     while places > 1:
         width, places = width * count, places // count
-        norm = BatchNorm(reader.hidden) if "mean" not in reader.kind else PlaceNorm(places, reader.hidden)
-        layers += [FlattenConsecutive(count), nn.Linear(width, reader.hidden, bias=False), norm, nn.Tanh()]
+        if reader.kind == "flat, no norm":
+            layers += [FlattenConsecutive(count), nn.Linear(width, reader.hidden), nn.Tanh()]
+        else:
+            one = (
+                EachPair(places, width, reader.hidden) if own else nn.Linear(width, reader.hidden, bias=False)
+            )
+            norm = BatchNorm(reader.hidden) if "mean" not in reader.kind else PlaceNorm(places, reader.hidden)
+            layers += [FlattenConsecutive(count), one, norm, nn.Tanh()]
         layers += [nn.Dropout(reader.dropout)] * (reader.dropout > 0)
         width = reader.hidden
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, LETTERS.size))
@@ -133,7 +157,8 @@ def start(model: nn.Module, generator: torch.Generator) -> nn.Module:
         for module in linears:
             gain = (5 / 3 if module is not linears[-1] else 0.1) / module.in_features**0.5
             module.weight.copy_(torch.randn(module.weight.shape, generator=generator) * gain)
-        linears[-1].bias.zero_()
+            if module.bias is not None:
+                module.bias.zero_()
     return model
 
 

@@ -90,6 +90,22 @@ def test_flat_and_tree_have_the_sizes_of_the_study(lesson):
     assert size(lesson["WaveNet"](64)) == stored["WaveNet"]
 
 
+def test_what_is_regularised_is_what_the_lesson_says_it_is():
+    """The convolution of the readers, and the GRU of the search, each with one of its four settings as it was there."""
+    from lessons_lib.course import ROOT
+
+    def rows(file, kind):
+        with (ROOT / "experiments" / file).open(encoding="utf-8", newline="") as text:
+            found = [row for row in csv.DictReader(text) if row.get("data", "bundled") == "bundled"]
+        names = ("embedding", "hidden", "dropout", "decay", "peak", "batch", "epochs", "parameters")
+        return {tuple(row[name] for name in names) for row in found if row["kind"] == kind}
+
+    for kind, file in (("convolution", "readers.csv"), ("GRU", "chosen.csv")):
+        settings = rows("regularisation.csv", kind)
+        assert len(settings) == 4
+        assert rows(file, kind) < settings
+
+
 def trained_tree(lesson):
     """A small tree whose running statistics are those of names, in eval mode."""
     net = lesson["started"](lesson["tree"](4, 6, norm=layers.BatchNorm), seed=1).double()

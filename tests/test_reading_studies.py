@@ -20,6 +20,7 @@ table = importlib.import_module("table")
 readers = importlib.import_module("readers")
 search = importlib.import_module("search")
 packing = importlib.import_module("packing")
+regularisation = importlib.import_module("regularisation")
 
 
 def rows_of(path):
@@ -85,7 +86,10 @@ def test_a_reader_sees_as_far_back_as_is_said_of_it(names, name, reach):
         ("flat", 22_097),
         ("tree, a mean for each place", 22_397),
         ("tree", 22_397),
+        ("tree, a matrix for each pair", 22_397),
+        ("flat without BatchNorm", 22_329),
         ("flat, scaled up", 76_699),
+        ("flat, scaled up, without BatchNorm", 76_575),
         ("tree, scaled up", 76_579),
         ("convolution", 76_579),
     ],
@@ -104,6 +108,15 @@ def test_the_mistake_is_a_mean_for_each_place_and_nothing_else():
     assert not torch.allclose(wrong(x), right(x), atol=0.01)
     alike = x[:, :1].expand(-1, 4, -1)
     torch.testing.assert_close(wrong(alike), right(alike))
+
+
+def test_own_matrices_that_are_equal_are_the_shared_one():
+    x = torch.randn(6, 4, 5, generator=torch.Generator().manual_seed(0))
+    own = readers.EachPair(4, 5, 3)
+    with torch.no_grad():
+        for linear in own.linears:
+            linear.weight.copy_(own.linears[0].weight)
+    torch.testing.assert_close(own(x), x @ own.linears[0].weight.T)
 
 
 def test_the_file_of_readers_is_whole():
@@ -199,6 +212,21 @@ def test_the_winner_is_the_lowest_on_dev_of_its_kind_and_data():
         )
     ]
     assert search.best(rows, "a", "tree")["dev"] == "2.41"
+
+
+# Regularisation.
+
+
+def test_the_file_of_regularisation_has_every_setting_with_every_seed():
+    rows = rows_of(regularisation.CSV)
+    assert tuple(rows[0]) == regularisation.COLUMNS
+    wanted = [
+        (base._replace(dropout=dropout, decay=decay), str(seed))
+        for base in regularisation.BASES.values()
+        for dropout, decay in regularisation.SETTINGS
+        for seed in regularisation.SEEDS
+    ]
+    assert [(search.typed(row), row["seed"]) for row in rows] == wanted
 
 
 # Packing.

@@ -283,6 +283,7 @@ WRONG = {
             "Flattened, four means",
         ),
         (lambda model: suspects(model, lambda mean, i, o: mean.numel() != i), "out_features"),
+        (lambda model: suspects(model, lambda mean, i, o: mean.numel() != o), "More were asked for"),
         (lambda model: suspects(model, lambda mean, i, o: True), "most of them are healthy"),
         (lambda model: suspects(model, lambda mean, i, o: mean.numel() == o), "the healthy ones"),
         (lambda model: suspects(model, right_suspicion, lambda name, layer: layer), "returned layers"),
@@ -349,6 +350,8 @@ WRONG = {
         ),
         (lambda context, embedding, target: float(width(context, embedding, target)), "a width is an int"),
         (lambda context, embedding, target: width(1, embedding, target), "context times embedding"),
+        (width, "at least one"),
+        (lambda context, embedding, target: abs(width(context, embedding, target)), "at least one"),
         (lambda context, embedding, target: torch.tensor(width(context, embedding, target)), ".item()"),
     ],
     "7.5": [
@@ -406,7 +409,7 @@ WRONG = {
         (lambda x, dilation: x[:, :-dilation], "are missing"),
         (lambda x, dilation: torch.cat([x[:, :1].expand(-1, dilation, -1), x], 1), "longer"),
         (lambda x, dilation: x.roll(dilation, 0), "along axis 1"),
-        (short, "of shape (2, 5, 2)"),
+        (short, "larger than T here"),
         (lambda x, dilation: x, "Nothing was moved"),
     ],
     "7.8": [
