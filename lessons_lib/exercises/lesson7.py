@@ -17,6 +17,7 @@ from lessons_lib.exercises.lesson7_rules import (
     OF_STATISTICS,
     OF_WIDTH,
     REACHES,
+    TINY,
     WIDTHS,
     name_of,
     reach,
@@ -131,6 +132,7 @@ def models_with_norms():
     yield nn.Sequential(nn.Linear(6, 5), Norm(1, 1, 5), nn.Tanh()), []
     yield nn.Sequential(nn.Linear(6, 5), Norm(4, 5), nn.Tanh()), ["1"]
     yield nn.Sequential(nn.Linear(3, 5), Norm(20), nn.Tanh()), ["1"]
+    yield nn.Sequential(nn.Linear(3, 5), Norm(1), nn.Tanh()), []
     yield nn.Sequential(nn.Linear(20, 5), Norm(1, 4, 5), nn.Tanh()), ["1"]
     yield nn.Sequential(nn.Linear(5, 20), nn.BatchNorm1d(20), nn.LayerNorm(20)), []
     tree, fan_in = [nn.Embedding(27, 3)], 6
@@ -271,6 +273,11 @@ def matched_width(answer):
             raise NotYet(
                 f"{seen} returned {got!r}, a {type(got).__name__}. The number is right; a width is an int."
             )
+    seen, got = show_call(answer, *TINY), call(answer, *TINY)
+    if got != 1:
+        raise NotYet(
+            f"{seen} returned {got!r}. For so few parameters no unit is left; a layer has at least one."
+        )
     return "Now the comparison is one of shapes: whatever the tree wins by, it is not the number of its parameters."
 
 
@@ -362,6 +369,10 @@ def before(answer):
             (
                 x[:, : max(T - dilation, 0)],
                 "The places with nothing before them are missing; the first stands in for it.",
+            ),
+            (
+                torch.cat([x[:, :1].expand(-1, dilation, -1), x[:, :-dilation]], 1),
+                "The dilation is larger than T here, and so many first places are too many: T are wanted, whatever the dilation.",
             ),
             (
                 torch.cat([x[:, :1].expand(-1, dilation, -1), x], 1),

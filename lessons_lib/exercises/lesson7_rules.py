@@ -58,6 +58,10 @@ OF_STATISTICS = (
         "Only the first axis was looked at: in (1, 4, 5) the places stand in the second. Count the numbers.",
     ),
     (
+        lambda model: suspects(model, lambda mean, i, o: mean.numel() != o),
+        "Another number is not enough: a single mean for all units is fewer. More were asked for.",
+    ),
+    (
         lambda model: suspects(model, lambda mean, i, o: mean.numel() != i),
         "Compared with what the nn.Linear takes in; the norm stands behind it, and gets out_features.",
     ),
@@ -86,6 +90,7 @@ OF_STATISTICS = (
 # 7.4. The flat network, and what is mistaken for it.
 
 WIDTHS = ((1, 1, 100), (3, 10, 12000), (8, 10, 22397), (8, 24, 76579), (5, 7, 3210), (8, 10, 16657))
+TINY = (8, 10, 100)  # fewer than the table of embeddings has
 
 
 def parameters_of_flat(context, embedding, hidden, table=True, first_bias=0, norm=2, last_bias=27) -> int:
