@@ -71,6 +71,14 @@ def same(first, second):
     )
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """A shell that puts the tests into the background has them ignore Ctrl-C."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
 def stop_after(step):
     def watch(training):
         if training.step == step:
