@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from lessons_lib import by_hand
 from lessons_lib.data import examples, load_names, split
 from lessons_lib.ladder import LETTERS
-from lessons_lib.training import setup, split_loss
+from lessons_lib.training import setup
 
 SAMPLE = 1_500
 
@@ -141,24 +142,25 @@ def hand(names, seed):
     return lambda: F.cross_entropy(network(X), Y).item()
 
 
-def tree(names, seed):
-    """Our tree, and its loss on dev."""
-    model = readers.trained(readers.READERS["tree, scaled up"], names.train, seed)
-    return lambda: split_loss(model, *examples(names.dev, 8, LETTERS))
+def read_by(reader):
+    """How to train a reader of lesson 7: (names, seed) -> what measures its loss on dev."""
+
+    def train(names, seed):
+        model = readers.trained(reader, names.train, seed)
+        return lambda: readers.loss_on(model, reader, names.dev)
+
+    return train
 
 
-def tree_read_whole(names, seed):
-    """The same network read whole, as convolutions: each letter once, fewer and larger steps. Its loss on dev."""
-    reader = readers.READERS["convolution"]._replace(batch=1024, peak=0.015, epochs=8)
-    model = readers.trained(reader, names.train, seed)
-    return lambda: readers.loss_on(model, reader, names.dev)
-
-
+WINDOWS = readers.READERS["tree, scaled up"]
+WHOLE = readers.READERS["convolution"]._replace(
+    batch=1024, peak=0.015, epochs=8
+)  # the same network; fewer, larger steps
 # What the lecture ends at, on its dev names; its context; its steps and our run.
 RACES = {
     "by hand": (2.116, 3, by_hand_steps, hand),
-    "the tree, window by window": (1.993, 8, tree_steps, tree),
-    "the tree, read whole": (1.993, 8, tree_steps, tree_read_whole),
+    "the tree, window by window": (1.993, 8, tree_steps, read_by(WINDOWS)),
+    "the tree, read whole": (1.993, 8, tree_steps, read_by(WHOLE)),
 }
 
 
@@ -169,8 +171,6 @@ if __name__ == "__main__":
     parts = split(load_names("makemore"), distinct=False)
     results = {}
     for which, (target, context, steps, ours) in RACES.items():
-        pairs_of_letters = examples(parts.train, context, LETTERS)
-        results[which] = recipes.against(
-            parts, target, lambda s=steps, p=pairs_of_letters: s(*p), SAMPLE, ours
-        )
+        once = partial(steps, *examples(parts.train, context, LETTERS))
+        results[which] = recipes.against(parts, target, once, SAMPLE, ours)
     print(json.dumps(results))

@@ -4,7 +4,6 @@ Flat networks and trees, with and without what may make the difference, read win
 and the GRU read names whole. With LESSONS_DATA set the lectures' names are measured too. README.md explains the columns.
 """
 
-import os
 import sys
 import time
 from typing import NamedTuple
@@ -13,7 +12,7 @@ import table
 import torch
 from torch import Tensor, nn
 
-from lessons_lib.data import examples, load_names, split
+from lessons_lib.data import examples
 from lessons_lib.ladder import LETTERS
 from lessons_lib.layers import BatchNorm, CausalConv, FlattenConsecutive, GatedBlock
 from lessons_lib.reading import from_reader, letter_loss, mean_letter_loss, packed, whole
@@ -229,17 +228,9 @@ def measure(reader: Reader, names, seed: int) -> dict:
     }
 
 
-def data_sets() -> dict:
-    """The bundled names in their split, and the lectures' in theirs where LESSONS_DATA names their folder."""
-    sets = {"bundled": split(load_names())}
-    if os.environ.get("LESSONS_DATA"):
-        sets["makemore"] = split(load_names("makemore"), distinct=False)
-    return sets
-
-
 def main() -> None:
     setup()
-    sets = data_sets()
+    sets = table.data_sets()
     wanted = [
         {"data": data, "reader": name, "seed": seed, **reader._asdict()}
         for data in sets

@@ -7,7 +7,7 @@ search found are each trained without dropout and with it, with hardly any decay
 import sys
 
 import table
-from readers import READERS, Reader, data_sets, measure
+from readers import READERS, Reader, measure
 
 from lessons_lib.training import setup
 
@@ -23,7 +23,7 @@ SEEDS = (1, 2, 3)
 
 def main() -> None:
     setup()
-    names = data_sets()["bundled"]
+    names = table.data_sets()["bundled"]
     wanted = [
         {"kind": kind, "seed": seed} | base._replace(dropout=dropout, decay=decay)._asdict()
         for kind, base in BASES.items()

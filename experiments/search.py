@@ -11,7 +11,7 @@ import random
 import sys
 
 import table
-from readers import Reader, data_sets, loss_on, measure, trained
+from readers import Reader, loss_on, measure, trained
 
 from lessons_lib.training import setup
 
@@ -60,7 +60,7 @@ def typed(row: dict) -> Reader:
 
 def main() -> None:
     setup()
-    sets, fresh = data_sets(), "--fresh" in sys.argv
+    sets, fresh = table.data_sets(), "--fresh" in sys.argv
     wanted = [
         {"data": data, "trial": trial, **draw(kind, trial)._asdict()}
         for (data, kind), count in TRIALS.items()

@@ -5,7 +5,6 @@ scale, and the five starts differ in the scales alone; the last adds BatchNorm. 
 With LESSONS_DATA set the lectures' names are measured too. README.md explains the columns.
 """
 
-import os
 import sys
 import time
 
@@ -13,7 +12,7 @@ import table
 import torch
 from torch import nn
 
-from lessons_lib.data import examples, load_names, split
+from lessons_lib.data import examples
 from lessons_lib.ladder import LETTERS
 from lessons_lib.training import Training, one_cycle, setup, split_loss
 
@@ -88,9 +87,7 @@ def measure(start: str, names, seed: int) -> dict:
 
 def main() -> None:
     setup()
-    names = {"bundled": split(load_names())}
-    if os.environ.get("LESSONS_DATA"):
-        names["makemore"] = split(load_names("makemore"), distinct=False)  # the lectures' own split
+    names = table.data_sets()
     wanted = [
         {"data": which, "start": start, "seed": seed}
         for which in names

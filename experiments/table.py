@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from lessons_lib.data import Split, load_names, split
+
 HERE = Path(__file__).resolve().parent
 MACHINE = ("machine", "python", "torch")  # the last columns of every study
 
@@ -20,6 +22,14 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def data_sets() -> dict[str, Split]:
+    """The bundled names in their split, and the lectures' in theirs where LESSONS_DATA names their folder."""
+    sets = {"bundled": split(load_names())}
+    if os.environ.get("LESSONS_DATA"):
+        sets["makemore"] = split(load_names("makemore"), distinct=False)
+    return sets
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -4,7 +4,6 @@ The opponent is lesson 2's table that leans on shorter memories. Each row is one
 lesson 4. With LESSONS_DATA set the lectures' names are searched too. README.md explains the columns.
 """
 
-import os
 import sys
 import time
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 from lessons_lib import ngrams
-from lessons_lib.data import examples, load_names, split
+from lessons_lib.data import examples
 from lessons_lib.ladder import LETTERS
 from lessons_lib.training import Training, one_cycle, setup, split_loss
 
@@ -74,9 +73,7 @@ def trained(size: Network, train: list[str], seed: int) -> nn.Sequential:
 
 def main() -> None:
     setup()
-    names = {"bundled": split(load_names())}
-    if os.environ.get("LESSONS_DATA"):
-        names["makemore"] = split(load_names("makemore"), distinct=False)  # the lectures' own split
+    names = table.data_sets()
     counting = {
         data: ngrams.loss(ngrams.witten_bell(ngrams.count(parts.train, 4, LETTERS)), parts.dev, LETTERS)
         for data, parts in names.items()

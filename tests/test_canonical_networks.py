@@ -1,4 +1,4 @@
-"""The networks of lessons 4 and 5 on the lectures' own names and split. Skipped where LESSONS_DATA does not name their folder."""
+"""The networks of lessons 4, 5 and 7 on the lectures' own names and split. Skipped where LESSONS_DATA does not name their folder."""
 
 import importlib
 import os
@@ -16,6 +16,7 @@ from lessons_lib.training import setup, split_loss
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
 
 starts = importlib.import_module("starts")
+readers = importlib.import_module("readers")
 three_letters = importlib.import_module("three_letters")
 
 pytestmark = [
@@ -97,3 +98,10 @@ def test_the_lectures_network_reaches_its_loss(names, start, parameters, at_most
 def test_with_three_letters_and_size_enough_a_network_comes_below_the_table_that_leans(names):
     model = three_letters.trained(three_letters.CHOSEN, names.train, seed=1)
     assert split_loss(model, *examples(names.dev, 3, LETTERS)) < COUNTING
+
+
+def test_the_tree_reaches_the_lectures_loss(names):
+    reader = readers.READERS["tree, scaled up"]
+    model = readers.trained(reader, names.train, seed=1)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 76_579
+    assert readers.loss_on(model, reader, names.dev) <= 1.993

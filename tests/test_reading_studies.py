@@ -1,6 +1,5 @@
 """The studies of lesson 7: the readers, the search and its winners, and what packing saves."""
 
-import csv
 import importlib
 import sys
 from pathlib import Path
@@ -21,11 +20,6 @@ readers = importlib.import_module("readers")
 search = importlib.import_module("search")
 packing = importlib.import_module("packing")
 regularisation = importlib.import_module("regularisation")
-
-
-def rows_of(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +114,7 @@ def test_own_matrices_that_are_equal_are_the_shared_one():
 
 
 def test_the_file_of_readers_is_whole():
-    rows = rows_of(readers.CSV)
+    rows = table.read(readers.CSV)
     assert tuple(rows[0]) == readers.COLUMNS
     wanted = [
         (data, name, str(seed))
@@ -137,7 +131,7 @@ def test_the_file_of_readers_is_whole():
 def test_a_row_of_the_readers_comes_again(names):
     (row,) = (
         row
-        for row in rows_of(readers.CSV)
+        for row in table.read(readers.CSV)
         if (row["data"], row["reader"], row["seed"]) == ("bundled", "flat", "2")
     )
     again = readers.measure(readers.READERS["flat"], names, 2)
@@ -148,7 +142,7 @@ def test_a_row_of_the_readers_comes_again(names):
 def test_the_tree_of_the_lectures_size_is_at_its_loss_with_each_seed_and_below_it_on_average():
     losses = [
         float(row["dev"])
-        for row in rows_of(readers.CSV)
+        for row in table.read(readers.CSV)
         if (row["data"], row["reader"]) == ("makemore", "tree, scaled up")
     ]
     assert max(losses) <= 1.993
@@ -167,7 +161,7 @@ def test_a_trial_is_drawn_by_its_kind_and_number_alone():
 
 
 def test_the_file_of_the_search_has_every_trial_as_it_is_drawn():
-    rows = rows_of(search.SEARCH)
+    rows = table.read(search.SEARCH)
     assert tuple(rows[0]) == search.COLUMNS
     wanted = [
         (data, str(trial), search.draw(kind, trial))
@@ -178,7 +172,7 @@ def test_the_file_of_the_search_has_every_trial_as_it_is_drawn():
 
 
 def test_the_winners_are_those_of_the_search_with_seeds_of_their_own():
-    rows, trials = rows_of(search.CHOSEN), rows_of(search.SEARCH)
+    rows, trials = table.read(search.CHOSEN), table.read(search.SEARCH)
     assert tuple(rows[0]) == search.CHOSEN_COLUMNS
     wanted = [
         (data, search.best(trials, data, kind)["trial"], str(seed))
@@ -190,7 +184,7 @@ def test_the_winners_are_those_of_the_search_with_seeds_of_their_own():
 
 
 def test_test_is_asked_once_for_each_list_of_names():
-    rows = rows_of(search.CHOSEN)
+    rows = table.read(search.CHOSEN)
     for data in ("bundled", "makemore"):
         of_data = [row for row in rows if row["data"] == data]
         asked = [row for row in of_data if row["test"]]
@@ -218,7 +212,7 @@ def test_the_winner_is_the_lowest_on_dev_of_its_kind_and_data():
 
 
 def test_the_file_of_regularisation_has_every_setting_with_every_seed():
-    rows = rows_of(regularisation.CSV)
+    rows = table.read(regularisation.CSV)
     assert tuple(rows[0]) == regularisation.COLUMNS
     wanted = [
         (base._replace(dropout=dropout, decay=decay), str(seed))
@@ -264,7 +258,7 @@ def test_all_four_ways_are_one_network(names):
 
 
 def test_the_file_of_packing_has_each_way_at_both_sizes_and_the_tape_pays():
-    rows = rows_of(packing.CSV)
+    rows = table.read(packing.CSV)
     assert tuple(rows[0]) == packing.COLUMNS
     assert [(row["way"], row["names"]) for row in rows] == [
         (way, str(size)) for size in packing.SIZES for way in packing.ways(["ada"])
