@@ -49,7 +49,8 @@ bench: $(STAMP) ## measure: the engine, a lesson's start, each notebook's second
 	$(PY) benchmarks/run.py
 
 experiments: $(STAMP) ## run the long studies, or what is left of them, and write their CSV files; FRESH=--fresh runs all anew
-	for study in context starts depth three_letters readers search regularisation packing; do \
+	for study in context starts depth three_letters readers search regularisation packing \
+	    parts fast curve vocabularies gpt_names; do \
 	    TQDM_DISABLE=1 $(PY) experiments/$$study.py $$FRESH || exit 1; \
 	done
 	TQDM_DISABLE=1 $(PY) experiments/ladder.py

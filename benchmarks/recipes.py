@@ -64,10 +64,10 @@ def lectures_steps(X, Y, norm: bool, steps: int = SAMPLE) -> float:
     return time.perf_counter() - start
 
 
-def against(names, target: float, theirs_once, sample: int, train) -> dict:
+def against(names, target: float, theirs_once, sample: int, train, steps: int = STEPS) -> dict:
     """A recipe of the lecture and ours in turns: seconds of each, and the loss that ours ends at.
 
-    theirs_once() times `sample` of its steps, scaled here to 200,000; train(names, seed) trains ours and returns what measures its loss.
+    theirs_once() times `sample` of its `steps`, and is scaled to all of them; train(names, seed) trains ours and returns what measures its loss.
     """
     theirs, ours, losses = [], [], []
     for seed in range(1, TURNS + 1):
@@ -76,7 +76,7 @@ def against(names, target: float, theirs_once, sample: int, train) -> dict:
         measure = train(names, seed)
         ours.append(time.perf_counter() - began)
         around.append(theirs_once())
-        theirs.append(sum(around) / 2 * STEPS / sample)
+        theirs.append(sum(around) / 2 * steps / sample)
         losses.append(measure())
     ratios = [their / our for their, our in zip(theirs, ours, strict=True)]
     return {

@@ -21,7 +21,18 @@ from lessons_lib.fetch import fetch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DATA", "SHA256", "Split", "Vocabulary", "examples", "load_names", "load_text", "split", "windows"]
+__all__ = [
+    "DATA",
+    "SHA256",
+    "Split",
+    "Vocabulary",
+    "blocks",
+    "examples",
+    "load_names",
+    "load_text",
+    "split",
+    "windows",
+]
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 """The folder of the bundled data, found from this file: a notebook may run in any working directory."""
@@ -224,6 +235,23 @@ def examples(names: Iterable[str], context: int, vocabulary: Vocabulary) -> tupl
         raise ValueError(f"a context has 0 characters or more, and this one is {context}")
     rows = windows(names, context + 1, vocabulary)
     return rows[:, :-1].contiguous(), rows[:, -1].contiguous()
+
+
+def blocks(numbers: Tensor, block: int, stride: int | None = None) -> tuple[Tensor, Tensor]:
+    """A text cut into rows: X (M, block), and Y (M, block) with the number after each of X. Row m begins at place m * stride.
+
+    numbers: (N,), the tokens of the text in order. stride: `block` unless it is given; what is left at the end and fills no row is
+    left out. Raises ValueError where block or stride is below 1, or the text is too short for a single row. Built in lesson 8.
+    """
+    stride = block if stride is None else stride
+    if block < 1 or stride < 1:
+        raise ValueError(f"block and stride are 1 or more, and they are {block} and {stride}")
+    if len(numbers) <= block:
+        raise ValueError(
+            f"a block of {block:,} and the token after it need {block + 1:,} tokens, and the text has {len(numbers):,}"
+        )
+    X, Y = (some.unfold(0, block, stride).clone() for some in (numbers[:-1], numbers[1:]))  # rows of their own
+    return X.contiguous(), Y.contiguous()
 
 
 def _end(vocabulary: Vocabulary) -> str:

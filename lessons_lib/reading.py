@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lessons_lib.data import Vocabulary, _end, _numbers
 from lessons_lib.training import evaluating
 
-__all__ = ["NOTHING", "from_reader", "letter_loss", "mean_letter_loss", "packed", "whole"]
+__all__ = ["NOTHING", "Padded", "from_reader", "letter_loss", "mean_letter_loss", "packed", "whole"]
 
 NOTHING = -100  # fills rows up; what torch's cross_entropy leaves out by default
 
@@ -89,3 +89,18 @@ def from_reader(network: nn.Module, vocabulary: Vocabulary) -> Callable[[list[st
         return logits[lengths.cumsum(0) - 1].detach().cpu().double().log_softmax(1)
 
     return model
+
+
+class Padded(nn.Module):
+    """A network for full rows, (N, L) -> (N, L, V), as a reader of names: rows filled up with NOTHING -> logits (P, V).
+
+    The fill is read as token 0, behind the name, where a network that does not look ahead cannot meet it. Used by lesson 8, for GPTs.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, X: Tensor) -> Tensor:
+        X = X[:, : int((X >= 0).sum(1).max())]  # the longest name here may be shorter than the longest of all
+        return self.network(X.clamp(min=0))[X >= 0]

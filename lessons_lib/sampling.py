@@ -1,4 +1,5 @@
-"""Drawing from a model: one character, then a whole name. Built in lesson 2; temperature and networks came with lesson 4.
+"""Drawing from a model: one character, then a whole name. Built in lesson 2; temperature and networks came with lesson 4, top-k
+with lesson 8.
 
 `torch.multinomial` would do for one draw, but what it returns for a given seed changed between releases of torch. The lessons
 print what their models say and compare it, so they draw through this module: one number from `torch.rand`, looked up in the
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from lessons_lib.data import Vocabulary, _end, _numbers
 from lessons_lib.training import evaluating
 
-__all__ = ["draw", "from_network", "generate"]
+__all__ = ["choose", "draw", "from_network", "generate"]
 
 
 def draw(probabilities: Tensor, generator: torch.Generator) -> int:
@@ -39,6 +40,30 @@ def draw(probabilities: Tensor, generator: torch.Generator) -> int:
     mark = torch.rand((), generator=generator, dtype=torch.float64) * running[-1]
     # right=True: the first running sum above the mark. A zero adds nothing to the sum, so it is never the first one above.
     return int(torch.searchsorted(running, mark, right=True))
+
+
+def choose(
+    logits: Tensor, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None
+) -> int:
+    """Draw the index of the next token from logits (V,), in 64 bits.
+
+    temperature: as in `generate`; 0 takes the likeliest, the first among equals, and draws nothing.
+    top_k:       only this many of the likeliest can be drawn, and with them all that equal the last; more than there are is all
+                 (Fan et al., Hierarchical neural story generation, 2018, arXiv 1805.04833).
+    Raises ValueError for a temperature that is negative or not finite, a top_k below 1, and logits that hold nan. Built in lesson 8.
+    """
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"a temperature is 0 or more, and finite; this one is {temperature}")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k leaves 1 token or more to draw from, and it is {top_k}")
+    if logits.dim() != 1 or logits.isnan().any():
+        raise ValueError(
+            f"choose takes one row of logits, shape (V,), without nan, and got {tuple(logits.shape)}"
+        )
+    logits = logits.detach().cpu().double()
+    if top_k is not None and top_k < len(logits):
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[-1], -math.inf)
+    return _choose(logits.log_softmax(0), generator, temperature)
 
 
 def generate(

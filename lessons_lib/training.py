@@ -117,6 +117,9 @@ class Training:
                       are left alone.
     watch:            called with this object after every step; `step` counts the steps done.
     folder:           takes a checkpoint every `save_every` steps, at the end, and on interruption.
+    writes, agree:    for several processes that train one model (lessons_lib.parallel). All read the folder; only where `writes` is
+                      true is anything written in it. `agree` is asked after every step, with whether this process was interrupted,
+                      and answers whether any was, so that all stop after the same one.
 
     Raises ValueError, naming the argument, where one makes no run.
     """
@@ -136,6 +139,8 @@ class Training:
         watch: Callable[["Training"], object] | None = None,
         folder: str | Path | None = None,
         save_every: int | None = None,
+        writes: bool = True,
+        agree: Callable[[bool], bool] | None = None,
     ):
         for name, value in (("epochs", epochs), ("save_every", 1 if save_every is None else save_every)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -153,6 +158,7 @@ class Training:
         self.model, self.optimizer, self.train, self.dev = model, optimizer, train, dev
         self.epochs, self.batch, self.seed = epochs, batch, seed
         self.loss, self.watch, self.folder, self.save_every = loss, watch, folder, save_every
+        self.writes, self.agree = writes, agree
         self.steps = len(train[0]) // batch * epochs
         # All of them now: a schedule that is too short should say so before an hour of training, not after.
         self._rates = [float(rate(step) if callable(rate) else rate) for step in range(self.steps)]
@@ -181,7 +187,7 @@ class Training:
         OSError where the folder cannot be written, FileExistsError where it holds the checkpoints of another run.
         """
         afresh = self._torn or self.step in (0, self.steps)
-        if self.folder is not None:
+        if self.folder is not None and self.writes:
             checkpoint.claim(self.folder, self._saved, afresh)
         if afresh:
             self._saved = None
@@ -221,9 +227,10 @@ class Training:
             measured = self.history.dev[-1][0] if self.history.dev else 0
             if self.dev is not None and self.step % per_epoch == 0 and self.step > measured:
                 self.history.dev.append((self.step, mean_loss(self.model, *self.dev, self.loss)))
-            if self._due(interrupt.asked):
+            stop = self._asked(interrupt)
+            if self._due(stop):
                 self._save(numbers())
-            if interrupt.asked or self.step == self.steps:
+            if stop or self.step == self.steps:
                 return
             epoch, done = divmod(self.step, per_epoch)
             batches = minibatches(self.batch, *self.train, generator=order_of_epoch(self.seed, epoch))
@@ -234,8 +241,16 @@ class Training:
                 if not bar.disable and time.perf_counter() >= next_look:
                     self._look(bar)
                     next_look = time.perf_counter() + REFRESH
-                if interrupt.asked or self._due():
+                if self._asked(interrupt) or self._due():
                     break
+
+    def _asked(self, interrupt: Interrupt) -> bool:
+        """Whether to stop here. Where processes agree, what counts is what they agreed on, not an interrupt that came since."""
+        if self.agree is None:
+            return interrupt.asked
+        if stop := self.agree(interrupt.asked):
+            interrupt.asked = True
+        return stop
 
     def _advance(self, X: Tensor, Y: Tensor) -> None:
         """One step, whole or not at all in what `step` and `history` say."""
@@ -295,11 +310,12 @@ class Training:
         return known | {"number of examples": len(self.train[0]), "checksums of the examples": sums}
 
     def _save(self, random_states: list[Tensor]) -> None:
-        tensors, state = checkpoint.pack(self.model, self.optimizer, self._settings())
-        tensors |= {f"random.{place}": numbers for place, numbers in enumerate(random_states)}
-        for name in ("losses", "rates"):
-            tensors[f"history.{name}"] = torch.tensor(getattr(self.history, name), dtype=torch.float64)
-        checkpoint.save(self.folder, self.step, tensors, state | {"dev": self.history.dev})
+        if self.writes:
+            tensors, state = checkpoint.pack(self.model, self.optimizer, self._settings())
+            tensors |= {f"random.{place}": numbers for place, numbers in enumerate(random_states)}
+            for name in ("losses", "rates"):
+                tensors[f"history.{name}"] = torch.tensor(getattr(self.history, name), dtype=torch.float64)
+            checkpoint.save(self.folder, self.step, tensors, state | {"dev": self.history.dev})
         self._saved = self.step
 
     def resume(self) -> int:

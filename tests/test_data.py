@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lessons_lib import ngrams
-from lessons_lib.data import DATA, Vocabulary, examples, load_names, load_text, split, windows
+from lessons_lib.data import DATA, Vocabulary, blocks, examples, load_names, load_text, split, windows
 from lessons_lib.ladder import evaluate, unigram
 
 settings.register_profile("course", database=None, deadline=None)
@@ -273,3 +273,41 @@ def test_in_the_lectures_split_424_dev_names_were_already_learned_and_in_ours_no
 def test_letter_frequencies_cost_what_is_known_on_the_lectures_names():
     words = load_names("makemore")
     assert evaluate(unigram(words), words) == pytest.approx(2.822726, abs=1e-6)
+
+
+# Blocks of a text.
+
+
+@given(st.integers(1, 9), st.integers(1, 12), st.integers(0, 30))
+def test_rows_are_cut_from_the_text_and_the_answers_stand_one_further(block, stride, more):
+    numbers = torch.arange(100, 101 + block + more)  # each number says where it stood
+    X, Y = blocks(numbers, block, stride)
+    starts = [place for place in range(0, len(numbers), stride) if place + block + 1 <= len(numbers)]
+    assert X.tolist() == [list(range(100 + start, 100 + start + block)) for start in starts]
+    assert Y.tolist() == [[number + 1 for number in row] for row in X.tolist()]
+    assert X.dtype == Y.dtype == torch.int64
+    assert X.is_contiguous()
+    assert Y.is_contiguous()
+
+
+def test_without_a_stride_each_number_is_read_once_and_the_text_is_left_alone():
+    numbers = torch.arange(11)
+    X, Y = blocks(numbers, 5)
+    assert X.tolist() == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert Y.tolist() == [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
+    assert len(blocks(numbers[:10], 5)[0]) == 1  # the answer to the tenth is missing
+    X.zero_()
+    assert numbers.tolist() == list(range(11))
+
+
+@pytest.mark.parametrize("length", [0, 1, 4, 5])
+def test_a_text_too_short_for_a_row_is_refused_with_what_it_needs(length):
+    with pytest.raises(ValueError, match=f"need 6 tokens, and the text has {length}"):
+        blocks(torch.arange(length), 5)
+    assert blocks(torch.arange(6), 5)[0].shape == (1, 5)
+
+
+@pytest.mark.parametrize(("block", "stride"), [(0, 1), (-2, 1), (3, 0), (3, -1)])
+def test_blocks_and_strides_below_1_are_refused(block, stride):
+    with pytest.raises(ValueError, match=f"1 or more, and they are {block} and {stride}"):
+        blocks(torch.arange(20), block, stride)

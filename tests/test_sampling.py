@@ -11,7 +11,7 @@ from torch import nn
 
 from lessons_lib.data import Vocabulary, examples
 from lessons_lib.ladder import LETTERS, evaluate, samples
-from lessons_lib.sampling import draw, from_network, generate
+from lessons_lib.sampling import choose, draw, from_network, generate
 from lessons_lib.training import split_loss
 
 settings.register_profile("course", database=None, deadline=None)
@@ -304,3 +304,95 @@ def test_what_is_no_network_over_this_vocabulary_is_refused():
         from_network(network(3), 3, Vocabulary(["abc"], end=None))
     with pytest.raises(ValueError, match="'Z' is not among"):
         from_network(network(3), 3, LETTERS)(["Zoe"])
+
+
+# Tokens from logits.
+
+LOGITS = torch.tensor([1.0, 3.0, -2.0, 3.0, 0.5, -math.inf])
+
+
+def shares_of(temperature, top_k):
+    """How often each should come, by the definition and in plain floats."""
+    kept = sorted(LOGITS.tolist(), reverse=True)[: len(LOGITS) if top_k is None else top_k]
+    powers = [math.exp(one / temperature) if one >= kept[-1] else 0.0 for one in LOGITS.tolist()]
+    return [power / math.fsum(powers) for power in powers]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 3])
+@pytest.mark.parametrize("top_k", [None, 1, 2, 3, 4, 6, 100])
+def test_tokens_come_as_often_as_temperature_and_top_k_say(temperature, top_k):
+    generator, times = seeded(4), 2000
+    seen = Counter(choose(LOGITS, generator, temperature, top_k) for _ in range(times))
+    for token, share in enumerate(shares_of(temperature, top_k)):
+        assert abs(seen[token] - share * times) <= 4 * math.sqrt(times * share * (1 - share))
+
+
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=20), st.integers(1, 25), st.integers(0, 2**32))
+def test_a_token_below_the_k_likeliest_never_comes_and_those_equal_to_the_last_may(logits, top_k, seed):
+    token = choose(torch.tensor(logits, dtype=torch.float64), seeded(seed), 1.0, top_k)
+    assert sum(other > logits[token] for other in logits) < top_k
+
+
+def test_all_that_equal_the_last_of_the_k_stay():
+    generator = seeded(0)
+    assert {choose(torch.tensor([2.0, 2.0, 1.0, 2.0]), generator, 1.0, 1) for _ in range(60)} == {0, 1, 3}
+
+
+def test_a_k_of_the_vocabularys_size_or_above_draws_as_without_one():
+    logits = torch.randn(9, generator=seeded(1))
+    for seed in range(30):
+        free = choose(logits, seeded(seed))
+        assert [choose(logits, seeded(seed), 1.0, top_k) for top_k in (9, 10, 10**9)] == [free] * 3
+
+
+def test_at_temperature_0_the_first_of_the_likeliest_is_taken_and_nothing_is_drawn():
+    generator = seeded(1)
+    before = generator.get_state()
+    assert choose(LOGITS, generator, 0) == choose(LOGITS, None, 0, 2) == 1
+    assert before.equal(generator.get_state())
+
+
+def test_one_token_uses_one_random_number_and_the_logits_are_left_as_they_were():
+    used, chosen, logits = seeded(3), seeded(3), LOGITS.clone().requires_grad_()
+    torch.rand((), generator=used, dtype=torch.float64)
+    assert type(choose(logits, chosen, 0.7, 2)) is int
+    assert torch.equal(used.get_state(), chosen.get_state())
+    assert torch.equal(logits, LOGITS)
+
+
+def test_logits_of_any_size_and_type_are_drawn_from():
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        huge = torch.tensor([-1000.0, 1000.0, 500.0], dtype=dtype)
+        assert choose(huge, seeded(0)) == choose(huge / 1e6 * 1e9, seeded(0), 1e-3) == 1
+    shifted = [choose(LOGITS.double() + shift, seeded(8)) for shift in (0.0, 1000.0, -1000.0)]
+    assert len(set(shifted)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"temperature": -0.5}, "0 or more, and finite; this one is -0.5"),
+        ({"temperature": math.nan}, "this one is nan"),
+        ({"temperature": math.inf}, "this one is inf"),
+        ({"top_k": 0}, "1 token or more to draw from, and it is 0"),
+        ({"top_k": -3}, "and it is -3"),
+    ],
+)
+def test_a_choice_that_cannot_be_made_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        choose(LOGITS, seeded(0), **options)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.5, 1])
+@pytest.mark.parametrize("top_k", [None, 2])
+@pytest.mark.parametrize("logits", [[0.0, math.nan], [-math.inf] * 3, [0.0, math.inf], []])
+def test_logits_that_are_none_are_refused_at_every_temperature(logits, top_k, temperature):
+    with pytest.raises(
+        ValueError, match=r"row of logits|not probabilities|not log-probabilities|one row of prob"
+    ):
+        choose(torch.tensor(logits), seeded(0), temperature, top_k)
+
+
+def test_a_batch_of_logits_is_refused_with_its_shape():
+    with pytest.raises(ValueError, match=r"one row of logits, shape \(V,\), .* got \(1, 6\)"):
+        choose(LOGITS[None], seeded(0))

@@ -1,0 +1,255 @@
+"""Several processes make the run of one, survive the death of any of them, and stop together. Each test has a hard time limit."""
+
+import contextlib
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+import torch.distributed as dist
+
+from lessons_lib import checkpoint, train
+from lessons_lib.data import load_text
+from lessons_lib.parallel import Group, restarts
+from lessons_lib.training import Training
+
+TINY = ["--layers", "2", "--heads", "2", "--width", "16", "--block", "8", "--batch", "8", "--samples", "0"]
+TINY += ["--device", "cpu", "--threads", "1"]
+LIMIT = 120  # seconds for any one command, start-up on a busy machine included
+
+together = pytest.mark.skipif(
+    os.name != "posix" or not (dist.is_available() and dist.is_gloo_available()),
+    reason="several processes are tried where there are signals and torch has gloo",
+)
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch):
+    for name in ("LESSONS_THREADS", "RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    earlier, threads = signal.signal(signal.SIGINT, signal.default_int_handler), torch.get_num_threads()
+    yield
+    signal.signal(signal.SIGINT, earlier)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text(load_text()[:1500], encoding="utf-8")
+    return path
+
+
+class Together:
+    """The command under torchrun, with two processes. At the end of its `with` block nothing of it is left running."""
+
+    def __init__(self, text, *options):
+        run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts", "3"]
+        command = ["--nproc-per-node", "2", "-m", "lessons_lib.train", "--text", text, *TINY, *options]
+        self.torchrun = subprocess.Popen(
+            [*run, *map(str, command)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self.end = time.monotonic() + LIMIT
+
+    def __enter__(self):
+        return self
+
+    def workers(self):
+        children = psutil.Process(self.torchrun.pid).children()
+        return [child for child in children if "lessons_lib.train" in " ".join(child.cmdline())]
+
+    def wait_for(self, there):
+        """Until there() is true. A kill during start-up could hang torchrun itself, so the tests wait for a checkpoint first."""
+        while not there():
+            assert time.monotonic() < self.end, "it took too long"
+            assert self.torchrun.poll() is None, self.torchrun.communicate()[1][-3000:]
+            time.sleep(0.02)
+
+    def finish(self):
+        out, err = self.torchrun.communicate(timeout=max(1.0, self.end - time.monotonic()))
+        return self.torchrun.returncode, out, err
+
+    def __exit__(self, *error):
+        if (
+            self.torchrun.poll() is None
+        ):  # its workers have sessions of their own, so they are listed before it dies
+            for process in [*psutil.Process(self.torchrun.pid).children(recursive=True), self.torchrun]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.torchrun.communicate(timeout=30)
+
+
+def alone(text, folder, *options):
+    return train.main(["--text", str(text), *TINY, "--folder", str(folder), *map(str, options)])
+
+
+def curve(folder):
+    with (folder / "losses.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [float(row["loss"]) for row in rows], [
+        float(row["validation"]) for row in rows if row["validation"]
+    ]
+
+
+def close(first, second, by):
+    """That two curves of the same length differ by no more than this, anywhere."""
+    pairs = [pair for one, other in zip(first, second, strict=True) for pair in zip(one, other, strict=True)]
+    return max(abs(a - b) for a, b in pairs) <= by
+
+
+@together
+def test_two_processes_give_the_curve_of_one_and_one_can_go_on_from_what_two_have_saved(
+    text, tmp_path, capsys
+):
+    options = ["--steps", 60, "--evaluate-every", 20, "--save-every", 30, "--rate", 0.01]
+    assert alone(text, tmp_path / "one", *options) == 0
+    with Together(text, *options, "--folder", tmp_path / "two") as run:
+        status, out, err = run.finish()
+    assert status == 0, err[-3000:]
+    assert out == re.sub(r"Done in \d+ s", re.search(r"Done in \d+ s", out)[0], capsys.readouterr().out)
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    assert [len(losses) for losses in two] == [60, 3]
+    assert close(one, two, by=1e-4)
+    assert one[0][-1] < one[0][0] - 0.5  # it has learned something: two that stood still would agree too
+    assert (
+        checkpoint.load(tmp_path / "two").tensors.keys() == checkpoint.load(tmp_path / "one").tensors.keys()
+    )
+    shutil.rmtree(tmp_path / "two" / "step-00000060")
+    assert alone(text, tmp_path / "two", *options, "--resume") == 0
+    assert "Going on from step 30." in capsys.readouterr().out
+    assert close(one, curve(tmp_path / "two"), by=1e-4)
+
+
+@together
+def test_a_process_killed_after_a_checkpoint_is_started_again_and_the_run_ends_as_if_it_had_lived(
+    text, tmp_path
+):
+    options = ["--steps", 240, "--evaluate-every", 240, "--save-every", 30, "--dropout", 0.1]
+    with Together(text, *options, "--folder", tmp_path / "whole") as run:
+        status, _, err = run.finish()
+    assert status == 0, err[-3000:]
+    folder = tmp_path / "killed"
+    with Together(text, *options, "--folder", folder) as run:
+        run.wait_for(lambda: checkpoint.steps(folder))
+        first = run.workers()
+        assert len(first) == 2
+        first[-1].kill()
+        status, out, err = run.finish()
+    assert status == 0, err[-3000:]
+    gone_on = re.findall(r"Going on from step ([\d,]+)\.", out)
+    assert len(gone_on) == 1
+    assert int(gone_on[0]) in range(30, 240, 30)
+    assert close(curve(tmp_path / "whole"), curve(folder), by=1e-6)
+    assert [len(losses) for losses in curve(folder)] == [240, 1]
+
+
+@together
+def test_an_interrupt_stops_all_processes_after_the_same_step_with_a_checkpoint(text, tmp_path):
+    folder = tmp_path / "run"
+    with Together(
+        text, "--steps", 100_000, "--evaluate-every", 100_000, "--save-every", 50, "--folder", folder
+    ) as run:
+        run.wait_for(lambda: checkpoint.steps(folder))
+        run.torchrun.send_signal(signal.SIGINT)
+        _, out, err = run.finish()
+    stopped = int(re.search(r"Stopped after step ([\d,]+) of 100,000", out)[1].replace(",", ""))
+    assert checkpoint.load(folder).step == stopped
+    assert "lessons_lib/train.py" not in err  # torchrun has its own traceback; our processes have none
+
+
+# What needs no second process.
+
+
+def test_one_process_is_a_group_in_which_nothing_happens():
+    group = Group()
+    group.join(torch.device("cpu"))
+    loss, rows, model = torch.tensor(2.5), torch.arange(6).view(3, 2), torch.nn.Linear(2, 2)
+    assert (group.first, group.size, restarts()) == (True, 1, 0)
+    assert group.mean(loss) is loss
+    assert group.mine(rows).equal(rows)
+    assert group.wrap(model) is model
+    assert [group.any(True), group.any(False), group.alike(7)] == [True, False, True]
+    group.leave()
+    assert not dist.is_initialized()
+
+
+def test_the_rows_of_all_processes_are_the_batch(monkeypatch):
+    rows, found = torch.arange(12).view(6, 2), []
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        found.append(Group().mine(rows))
+        assert (Group().first, len(found[-1])) == (rank == 0, 2)
+    assert torch.cat(found).sort(0).values.equal(rows)
+
+
+def test_a_batch_that_cannot_be_shared_and_a_device_without_a_way_between_are_refused(
+    text, monkeypatch, capsys
+):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert train.main(["--text", str(text), *TINY]) == 2
+    assert capsys.readouterr().err == "a batch of 8 cannot be shared by 3 processes\n"
+    with pytest.raises(ValueError, match=r"several processes need --device cpu or cuda: .* on mps"):
+        Group().join(torch.device("mps"))
+    monkeypatch.setenv("RANK", "1")  # the second process refuses too, and leaves the talking to the first
+    assert train.main(["--text", str(text), *TINY]) == 2
+    assert capsys.readouterr() == ("", "")
+
+
+def training(**options):
+    torch.manual_seed(0)
+    model, X = torch.nn.Linear(3, 2), torch.randn(40, 3)
+    moving = torch.optim.SGD(model.parameters(), lr=1.0)
+    return Training(model, moving, (X, (X[:, 0] > 0).long()), epochs=2, batch=4, rate=0.1, **options)
+
+
+def test_a_training_that_does_not_write_reads_a_folder_and_leaves_it_alone(tmp_path):
+    training(folder=tmp_path, save_every=7).run()
+    shutil.rmtree(tmp_path / "step-00000020")
+    names = sorted(path.name for path in tmp_path.rglob("*"))
+    reader = training(folder=tmp_path, save_every=3, writes=False)
+    assert reader.resume() == 14
+    assert reader.run() == training().run()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == names
+
+
+def test_trainings_that_agree_stop_after_the_same_step_whichever_was_interrupted(tmp_path, capsys):
+    asked = []
+
+    def another_is_interrupted(here):
+        asked.append(here)
+        return len(asked) > 5
+
+    stopped = training(folder=tmp_path, agree=another_is_interrupted)
+    stopped.run()
+    assert stopped.step == 5  # asked once before the first step and once after each
+    assert asked[:6] == [False] * 6
+    assert "Stopped after step 5 of 20" in capsys.readouterr().out
+    assert checkpoint.steps(tmp_path) == [5]
+
+
+def test_an_interrupt_is_told_to_the_others_and_waits_for_their_answer(capsys):
+    told = []
+
+    def late(here):
+        told.append(here)
+        return told.count(True) > 1
+
+    stopped = training(
+        agree=late, watch=lambda t: signal.raise_signal(signal.SIGINT) if t.step == 3 else None
+    )
+    stopped.run()
+    assert stopped.step == 4
+    assert told[:4] == [False, False, False, True]
+    assert "Stopped after step 4 of 20" in capsys.readouterr().out
