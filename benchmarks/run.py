@@ -153,6 +153,24 @@ def recipes() -> None:
         row(which, figure, f"dev {race['target']} there, {reached} here")
 
 
+def gpt() -> None:
+    measured = json.loads(fresh(str(HERE / "gpt.py")))
+    cache, race = measured["cache"], measured.get("race")
+    print("A GPT: 256 tokens from an empty block of 256, and seconds to the loss of nanoGPT's CPU recipe")
+    figure = f"{cache['uncached']:.1f} s, {cache['cached']:.1f} s, {cache['ratio']:.1f}"
+    row("without the cache, with it, ratio", figure, f"the same tokens: {'yes' if cache['agree'] else 'no'}")
+    if race is None:
+        print("  the recipe: not measured, for want of the lecture's text (LESSONS_DATA)")
+        return
+    figure = f"{race['theirs']:.0f}, {race['ours']:.1f}, {race['ratio']:.1f} ({race['lowest']:.1f} to {race['highest']:.1f})"
+    reached = ", ".join(f"{loss:.4f}" for loss in race["losses"])
+    row(
+        "its recipe, ours, ratio",
+        figure,
+        f"val {race['target']} there, {reached} here; limit: matrix products",
+    )
+
+
 def instruments() -> None:
     measured = json.loads(fresh(str(HERE / "diagnostics.py")))
     step, gain = measured["step"], measured["gain"]
@@ -181,7 +199,17 @@ def main() -> None:
     os.environ.pop("LESSONS_THREADS", None)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "matplotlib"))
     print(f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {packages}\n")
-    for part in (engines, chain, start_of_a_lesson, waits, counting, instruments, recipes, every_notebook):
+    for part in (
+        engines,
+        chain,
+        start_of_a_lesson,
+        waits,
+        counting,
+        instruments,
+        recipes,
+        gpt,
+        every_notebook,
+    ):
         part()
 
 

@@ -15,7 +15,7 @@ CSV = table.HERE / "fast.csv"
 COLUMNS = ("data", "row", "seed", *Recipe._fields, "parameters", "train", "val", "seconds", *table.MACHINE)
 
 SMALL = Recipe(width=64, steps=700)
-LARGE = Recipe(steps=600)
+LARGE = Recipe(steps=500)
 ADAMW = {"optimizer": "adamw", "peak": 0.006}
 NANOGPT = Recipe("", "nanoGPT", layers=4, width=128, batch=12, steps=2000, peak=0.001)
 LENGTHS = (100, 200, 400)

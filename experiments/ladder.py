@@ -18,6 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # a test loads this file from elsewhere
 
 import context
+import gpt_names
 import readers
 import search
 import starts
@@ -28,6 +29,7 @@ from lessons_lib.autograd import Value
 from lessons_lib.data import load_names, split
 from lessons_lib.ladder import CSV, LETTERS, Rung, evaluate, samples, uniform, without_context
 from lessons_lib.longer_ngrams import kneser_ney
+from lessons_lib.reading import from_reader
 from lessons_lib.sampling import from_network
 from lessons_lib.training import setup
 
@@ -130,6 +132,13 @@ def found_by_search(train):
     return readers.as_model(model, settings), sum(p.numel() for p in model.parameters())
 
 
+def gpt(train):
+    """The GPT that reads names best, by its mean loss on dev over three seeds."""
+    settings = gpt_names.best(table.read(gpt_names.CSV))
+    model = gpt_names.trained(settings, train, SEED)
+    return from_reader(model, LETTERS), sum(p.numel() for p in model.parameters())
+
+
 # Lesson, name of the model, how it is made: from the ground up.
 MODELS = [
     (0, "uniform", nothing_learned),
@@ -157,6 +166,7 @@ MODELS = [
     (7, "the whole name, an RNN", functools.partial(reader, name="RNN")),
     (7, "the whole name, a GRU", functools.partial(reader, name="GRU")),
     (7, "the whole name, the GRU that a search found", found_by_search),
+    (8, "the whole name, a GPT", gpt),
 ]
 
 

@@ -77,9 +77,13 @@ def optimizer_for(model: GPT, recipe: Recipe) -> torch.optim.Optimizer:
         model.parameters(), betas=(0.9, 0.99), weight_decay=recipe.decay, fused=True
     )
     if recipe.optimizer == "nanoGPT":
-        parameters = list(model.parameters())
-        optimizer.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_norm_(parameters, 1.0))
+        optimizer.register_step_pre_hook(lambda *_: clip(model))
     return optimizer
+
+
+def clip(model: GPT) -> None:
+    """Gradients of length 1 at most, as in lesson 5."""
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
 
 
 def schedule(recipe: Recipe):

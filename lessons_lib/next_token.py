@@ -4,6 +4,7 @@
 same at every setting, so that whatever changes is the settings' doing. `strip` shows some settings on paper.
 """
 
+import re
 from textwrap import wrap
 from typing import Any
 
@@ -51,7 +52,8 @@ def describe(values: dict[str, Any], n: Numbers) -> str:
 
 
 def _spoken(text: str) -> str:
-    return text.replace("\n", " / ")
+    """As verse is quoted in a line: a stroke for the end of a line, two where an empty line follows."""
+    return re.sub("\n+", lambda ends: f" {'/' * len(ends[0])} ", text)
 
 
 def _named(n: Numbers, number: int) -> str:

@@ -140,12 +140,12 @@ def test_names_that_cannot_be_scored_are_refused_with_the_reason():
 # The committed ladder.
 
 
-@pytest.mark.parametrize("number", range(21))
+@pytest.mark.parametrize("number", range(22))
 def test_a_rung_computed_anew_is_the_committed_one(experiment, number):
     setup()  # as when it was written: on one thread
     anew, committed = experiment.measure(number), rungs()[number]
     # Several layers and thousands of steps amplify a last digit, which another processor may round otherwise.
-    deep = committed.lesson == 7
+    deep = committed.lesson in (7, 8)
     assert anew.dev_loss == pytest.approx(committed.dev_loss, abs=5e-3 if deep else 1e-4)
     same = ["rung", "lesson", "model", "parameters", "seed"] + ["samples"] * (not deep)
     assert [getattr(anew, field) for field in same] == [getattr(committed, field) for field in same]

@@ -1,6 +1,7 @@
 """The slider on temperature and top-k: what it computes is what `choose` and `generate` do, and what it draws is what it computes."""
 
 import itertools
+import re
 import time
 
 import numpy as np
@@ -165,7 +166,7 @@ def test_the_sentence_tells_the_numbers_and_the_text(sampler, vocabulary):
     assert f"as among {n.openness:.1f} equals" in words
     assert f"has {n.cut.max():.2f}, at temperature 1 {plain.cut.max():.2f}; the dart at {n.dart:.2f}" in words
     assert f"the text parts from that of temperature 1, all, at character {n.differs + 1}: “" in words
-    assert words.endswith(f"{n.text}”.".replace("\n", " / "))
+    assert describe(values, n._replace(text="Now,\nnow.\n\nNow")).endswith(": “Now, / now. // Now”.")
 
 
 def test_the_sentence_knows_the_plain_setting_and_the_one_without_darts(sampler):
@@ -273,7 +274,7 @@ def test_the_slider_starts_plain_and_moves(model, vocabulary):
 def test_the_strip_counts_what_its_pictures_show(model, vocabulary, sampler):
     figure, caption = strip(model, vocabulary, PROMPT, SEED, [(0.0, "all"), (1.0, "all"), (1.2, 3)])
     n = sampler.compute({"temperature": 1.2, "top-k": 3})
-    begins = n.text[:24].replace("\n", " / ")
+    begins = re.sub("\n+", lambda ends: f" {'/' * len(ends[0])} ", n.text[:24])
     assert f"; {sampler.compute(PLAIN).openness:.1f} at temperature 1, all (“" in caption
     assert caption.endswith(f"; {n.openness:.1f} at temperature 1.2, top 3 (“{begins}…”).")
     assert len(figure.axes) == 6

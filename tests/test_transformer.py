@@ -619,6 +619,22 @@ def test_rotary_positions_see_distances_and_no_places():
 
 
 @torch.no_grad()
+def test_rotary_positions_turn_by_the_distance_and_a_place_is_no_distance_from_itself():
+    """As complex numbers, the halves being real and imaginary parts: q times the conjugate of k, turned by how far apart they are."""
+    model, tokens = gpt(rotary=True), some_tokens(10)
+    x = model.blocks[0].norm1(model.tokens.weight[tokens])
+    q, k, _ = model.blocks[0].attention.query_key_value(x).view(10, 3, 3, 8).unbind(1)  # (place, head, 8)
+    q, k = (torch.complex(one[..., :4], one[..., 4:]) for one in (q, k))
+    scores = torch.full((3, 10, 10), -math.inf, dtype=torch.float64)
+    for here in range(10):
+        for there in range(here + 1):
+            angles = (here - there) * 100.0 ** -(torch.arange(4) / 4).double()
+            turned = q[here] * k[there].conj() * torch.polar(torch.ones(4).double(), angles)
+            scores[:, here, there] = turned.real.sum(-1) / math.sqrt(8)
+    close(attention_weights(model, tokens)[0], scores.softmax(-1))
+
+
+@torch.no_grad()
 def test_rotary_positions_do_see_distances():
     model = gpt(rotary=True)
     same = torch.full((10,), 4)  # equal tokens: without places every one would be seen alike

@@ -80,21 +80,23 @@ NUMBERS = (
 )
 
 
-def of_rules(answer: Callable, problems: Iterable[tuple], rules: Iterable[tuple[Callable, str]]) -> str:
-    """The name of the first rule that gives what the answer gives on every problem, in words; "" where none does.
+def outcomes(function: Callable, problems: Iterable[tuple]) -> list:
+    """What the function gives on every problem; where it raises, the type of the exception stands for it."""
 
-    Where the answer raises, that is what it gives; a rule that raises does so too.
-    """
-
-    def outcome(function, problem):
+    def one(problem):
         try:
             return call(function, *problem)
         except NotYet as told:
             return type(told.__cause__)
 
+    return [one(problem) for problem in problems]
+
+
+def of_rules(answer: Callable, problems: Iterable[tuple], rules: Iterable[tuple[Callable, str]]) -> str:
+    """The name of the first rule that gives what the answer gives on every problem, in words; "" where none does."""
     problems = list(problems)
-    said = [outcome(answer, problem) for problem in problems]
-    return next((name for rule, name in rules if [outcome(rule, one) for one in problems] == said), "")
+    said = outcomes(answer, problems)
+    return next((name for rule, name in rules if outcomes(rule, problems) == said), "")
 
 
 def listed(answer: Callable, problems: tuple, right: Callable, rules: tuple, kind: type) -> None:

@@ -5,7 +5,6 @@ from collections import Counter
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from lessons_lib.data import Vocabulary, load_names, split
@@ -213,8 +212,8 @@ def cached(q, k, v, cache, scale=None, see="new", keep="both", order=1, kind=tup
 
 
 def masked_too(q, k, v, cache):
-    out, cache = cached(q, k, v, cache)
-    return cache[1][:, :, :1], cache
+    new = cached(q, k, v, cache)[1]
+    return new[1][:, :, :1], new
 
 
 def in_front(q, k, v, cache):
@@ -461,7 +460,7 @@ WRONG = {
             "only the pieces",
         ),
         (lambda words, size: sorted(learn(words, size)), "sorted"),
-        (lambda words, size: {piece: 1 for piece in learn(words, size)}, "a list was expected"),
+        (lambda words, size: dict.fromkeys(learn(words, size)), "a list was expected"),
         (lambda words, size: [(piece[:1], piece[1:]) for piece in learn(words, size)], "of type tuple"),
     ],
     "8.3": [
