@@ -39,7 +39,7 @@ LADDER = {
     "+ LayerNorm": Parts(3, 4, True, True, True),
 }
 WIDTH, BLOCK, BATCH, STEPS = 32, 8, 32, 3000
-PEAKS, SEEDS = (0.001, 0.003, 0.01), (1, 2, 3)
+PEAKS, SEEDS = (0.002, 0.01), (1, 2, 3)
 COLUMNS = ("data", "row", "peak", "seed", *Parts._fields, "parameters", "val", "seconds", *table.MACHINE)
 
 

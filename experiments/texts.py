@@ -62,11 +62,16 @@ def in_characters(text: str) -> Text:
 
 
 def build(recipe: Recipe, size: int, seed: int) -> GPT:
-    """An untrained network."""
+    """An untrained network. In 64 bits it is drawn in them, too: in 32 the last digit of a draw depends on the processor."""
     torch.manual_seed(seed)
     shape = {name: getattr(recipe, name) for name in ("layers", "heads", "width", "block")}
     parts = dict.fromkeys(filter(None, recipe.parts.split("+")), True)
-    return GPT(size, **shape, **parts).to(torch.float64 if recipe.bits == 64 else torch.float32)
+    earlier = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if recipe.bits == 64 else torch.float32)
+    try:
+        return GPT(size, **shape, **parts)
+    finally:
+        torch.set_default_dtype(earlier)
 
 
 def optimizer_for(model: GPT, recipe: Recipe) -> torch.optim.Optimizer:

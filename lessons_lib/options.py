@@ -23,7 +23,7 @@ DECIDES += [
 """The options by which a run comes out as it does: one that is resumed must have them as they were."""
 
 PARTS = ["rotary", "qk_norm", "squared", "zero"]
-RATES = {"adamw": 3e-3, "muon": 1e-2}
+RATES = {"adamw": 6e-3, "muon": 1e-2}
 SAVE_EVERY = 200
 
 EPILOG = """\

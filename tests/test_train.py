@@ -397,7 +397,7 @@ def test_a_new_run_does_not_overwrite_an_old_one(command, tmp_path):
         (["--width", 32], "its --width is 16, and here it is 32"),
         (["--qk-norm"], "its --qk-norm is False, and here it is True"),
         (["--steps", 24], "its --steps is 12, and here it is 24"),
-        (["--rate", 0.1], "its --rate is 0.003, and here it is 0.1"),
+        (["--rate", 0.1], "its --rate is 0.006, and here it is 0.1"),
     ],
 )
 def test_a_run_is_not_gone_on_with_under_other_settings(command, tmp_path, options, words):

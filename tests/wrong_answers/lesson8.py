@@ -645,7 +645,7 @@ WRONG = {
     ],
     "8.13": [
         (table_of, "raised KeyError"),
-        (nearest, "It says that"),
+        (nearest, "it knows them by heart"),
         (lambda pairs: without_carry, "carries nothing"),
         (lambda pairs: lambda a, b: int(f"{a + b:03d}"[::-1]), "the wrong way round"),
         (lambda pairs: lambda a, b: (a + b) % 100, "third digit"),
