@@ -30,7 +30,7 @@ LESSONS = {
     5: Lesson("05_init_and_batchnorm", "Why do deep networks train, or fail to?", (6, 1)),
     6: Lesson("06_backprop_ninja", "Can you do by hand what backward does?", (6, 1)),
     7: Lesson("07_wavenet", "How should a network read a long context?", (5, 2)),
-    8: Lesson("08_gpt", "How does a transformer write?", (8, 4)),
+    8: Lesson("08_gpt", "How does a transformer write?", (7, 1)),
 }
 
 
