@@ -250,7 +250,9 @@ def blocks(numbers: Tensor, block: int, stride: int | None = None) -> tuple[Tens
         raise ValueError(
             f"a block of {block:,} and the token after it need {block + 1:,} tokens, and the text has {len(numbers):,}"
         )
-    X, Y = (some.unfold(0, block, stride).clone() for some in (numbers[:-1], numbers[1:]))  # rows of their own
+    X, Y = (
+        some.unfold(0, block, stride).clone() for some in (numbers[:-1], numbers[1:])
+    )  # rows of their own
     return X.contiguous(), Y.contiguous()
 
 

@@ -24,6 +24,7 @@ from lessons_lib.exercises import (
 from lessons_lib.tokenizers import BPE, SPLIT
 from lessons_lib.transformer import GPT, token_loss
 
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """As in the lesson: for matrices of this size a second thread only costs."""
