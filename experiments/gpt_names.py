@@ -10,19 +10,18 @@ import readers
 import search
 import table
 import torch
+from texts import PARTS, optimizer_for
 from torch import nn
 
 from lessons_lib.data import load_names, split
 from lessons_lib.ladder import LETTERS
 from lessons_lib.longer_ngrams import kneser_ney
-from lessons_lib.optim import muon
 from lessons_lib.reading import Padded, from_reader, letter_loss, mean_letter_loss, whole
 from lessons_lib.training import Training, one_cycle, setup
 from lessons_lib.transformer import GPT
 
 CSV, REMEMBERED = table.HERE / "gpt_names.csv", table.HERE / "remembered.csv"
 BLOCK = 16  # the longest name and an end mark have 15
-ALL = ("rotary", "qk_norm", "squared", "zero")
 
 
 class NamesGPT(NamedTuple):
@@ -48,13 +47,8 @@ def trained(settings: NamesGPT, train: list[str], seed: int) -> nn.Module:
     """A GPT after its recipe, as a reader of names."""
     torch.manual_seed(seed)
     shape = {name: getattr(settings, name) for name in ("layers", "heads", "width", "dropout")}
-    gpt = GPT(LETTERS.size, block=BLOCK, **shape, **dict.fromkeys(ALL, settings.fast))
-    if settings.fast:
-        optimizer = muon(gpt, decay=settings.decay)
-    else:
-        optimizer = torch.optim.AdamW(
-            gpt.parameters(), betas=(0.9, 0.99), weight_decay=settings.decay, fused=True
-        )
+    gpt = GPT(LETTERS.size, block=BLOCK, **shape, **dict.fromkeys(PARTS, settings.fast))
+    optimizer = optimizer_for(gpt, "muon" if settings.fast else "adamw", settings.decay)
     model, pairs = Padded(gpt), whole(train, LETTERS)
     rate = one_cycle(len(train) // settings.batch * settings.epochs, settings.peak)
     sizes = {"epochs": settings.epochs, "batch": settings.batch}
@@ -89,11 +83,8 @@ def remembered(model, names, seed: int) -> dict:
 
 def best(rows: list[dict]) -> NamesGPT:
     """The row with the lowest mean loss on the dev names of the bundled list."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        if row["data"] == "bundled":
-            found.setdefault(row["row"], []).append(float(row["dev"]))
-    return ROWS[min(found, key=lambda name: sum(found[name]) / len(found[name]))]
+    bundled = [row for row in rows if row["data"] == "bundled"]
+    return ROWS[table.lowest_mean(bundled, "row", "dev")]
 
 
 def main() -> None:

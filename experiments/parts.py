@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import table
 import torch
-from texts import in_characters, texts
+from texts import in_characters, rows, texts
 from torch import Tensor, nn
 
 from lessons_lib.attention import Attention
@@ -79,11 +79,8 @@ def trained(parts: Parts, numbers: Tensor, size: int, peak: float, seed: int) ->
     """After 3,000 steps of AdamW on random rows of eight, in 64 bits; and the seconds of the processor."""
     torch.manual_seed(seed)
     model = Stack(size, parts).double()
-    generator = torch.Generator().manual_seed(seed)
-    starts = torch.randint(len(numbers) - BLOCK, (STEPS * BATCH, 1), generator=generator)
-    places = starts + torch.arange(BLOCK)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    rate, pairs = one_cycle(STEPS, peak), (numbers[places], numbers[places + 1])
+    rate, pairs = one_cycle(STEPS, peak), rows(numbers, BLOCK, STEPS * BATCH, seed)
     began = time.process_time()
     Training(model, optimizer, pairs, epochs=1, batch=BATCH, rate=rate, seed=seed, loss=token_loss).run()
     return model, time.process_time() - began
@@ -91,11 +88,8 @@ def trained(parts: Parts, numbers: Tensor, size: int, peak: float, seed: int) ->
 
 def best_peak(rows: list[dict], row: str) -> float:
     """The peak with which a network has the lowest mean loss on the plays."""
-    losses: dict[str, list[float]] = {}
-    for one in rows:
-        if (one["data"], one["row"]) == ("bundled", row):
-            losses.setdefault(one["peak"], []).append(float(one["val"]))
-    return float(min(losses, key=lambda peak: sum(losses[peak]) / len(losses[peak])))
+    on_plays = [one for one in rows if (one["data"], one["row"]) == ("bundled", row)]
+    return float(table.lowest_mean(on_plays, "peak", "val"))
 
 
 def wanted(data: str, peaks: dict[str, tuple[float, ...]]) -> list[dict]:
@@ -124,9 +118,9 @@ def main() -> None:
     others = [row for row in table.read(CSV) if row["data"] != "bundled"]
     table.fill(CSV, COLUMNS, plays, measure, fresh)
     if len(sets) > 1:  # on the lecture's text every network has the peak that was best on the plays
-        rows = table.read(CSV)
-        again = wanted("tinyshakespeare", {row: (best_peak(rows, row),) for row in LADDER})
-        table.write(CSV, COLUMNS, rows + ([] if fresh else others))
+        done = table.read(CSV)
+        again = wanted("tinyshakespeare", {row: (best_peak(done, row),) for row in LADDER})
+        table.write(CSV, COLUMNS, done + ([] if fresh else others))
         table.fill(CSV, COLUMNS, plays + again, measure, False)
 
 

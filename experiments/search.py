@@ -101,11 +101,7 @@ def confirm(sets: dict, fresh: bool) -> None:
 def ask_test(data: str, names) -> None:
     """Of the kind with the lowest mean on dev, the network of the first seed is measured on test: one number, at the very end."""
     rows = table.read(CHOSEN)
-    means = {}
-    for row in rows:
-        if row["data"] == data:
-            means.setdefault(row["kind"], []).append(float(row["dev"]))
-    kind = min(means, key=lambda kind: sum(means[kind]) / len(means[kind]))
+    kind = table.lowest_mean([row for row in rows if row["data"] == data], "kind", "dev")
     (row,) = (row for row in rows if (row["data"], row["kind"], row["seed"]) == (data, kind, str(SEEDS[0])))
     if not row["test"]:
         reader = typed(row)

@@ -69,6 +69,14 @@ def fill(
         write(path, columns, [done[one] for one in places if one in done])
 
 
+def lowest_mean(rows: list[dict], by: str, loss: str) -> str:
+    """Which value of the column `by` has the lowest mean in the column `loss`, the first among equals."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row[by], []).append(float(row[loss]))
+    return min(found, key=lambda value: sum(found[value]) / len(found[value]))
+
+
 def write(path: Path, columns: Sequence[str], rows: list[dict]) -> None:
     """Replace the file in one move: whoever reads it meanwhile sees the old one or the new one."""
     part = path.with_name(f".{path.name}.part")

@@ -74,14 +74,12 @@ def build(recipe: Recipe, size: int, seed: int) -> GPT:
         torch.set_default_dtype(earlier)
 
 
-def optimizer_for(model: GPT, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_for(model: GPT, kind: str, decay: float) -> torch.optim.Optimizer:
     """AdamW or Muon; the third is AdamW as nanoGPT sets it, with gradients of length 1 at most."""
-    if recipe.optimizer == "muon":
-        return muon(model, decay=recipe.decay)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), betas=(0.9, 0.99), weight_decay=recipe.decay, fused=True
-    )
-    if recipe.optimizer == "nanoGPT":
+    if kind == "muon":
+        return muon(model, decay=decay)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=decay, fused=True)
+    if kind == "nanoGPT":
         optimizer.register_step_pre_hook(lambda *_: clip(model))
     return optimizer
 
@@ -100,12 +98,11 @@ def schedule(recipe: Recipe):
     return (recipe.peak * torch.minimum(up, 0.1 + 0.45 * down)).tolist().__getitem__
 
 
-def rows(numbers: Tensor, recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
-    """The rows of a whole run, (steps * batch, block), from places drawn at random, and what follows each token."""
+def rows(numbers: Tensor, block: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The rows of a whole run, (count, block), from places drawn at random, and what follows each token."""
     generator = torch.Generator().manual_seed(seed)
-    count = recipe.steps * recipe.batch
-    starts = torch.randint(len(numbers) - recipe.block, (count, 1), generator=generator)
-    places = starts + torch.arange(recipe.block)
+    starts = torch.randint(len(numbers) - block, (count, 1), generator=generator)
+    places = starts + torch.arange(block)
     return numbers[places], numbers[places + 1]
 
 
@@ -114,8 +111,8 @@ def trained(recipe: Recipe, text: Text, seed: int, watch=None) -> tuple[GPT, flo
     model = build(recipe, text.size, seed)
     run = Training(
         model,
-        optimizer_for(model, recipe),
-        rows(text.train, recipe, seed),
+        optimizer_for(model, recipe.optimizer, recipe.decay),
+        rows(text.train, recipe.block, recipe.steps * recipe.batch, seed),
         epochs=1,
         batch=recipe.batch,
         rate=schedule(recipe),

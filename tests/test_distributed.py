@@ -16,7 +16,6 @@ import torch
 import torch.distributed as dist
 
 from lessons_lib import checkpoint, train
-from lessons_lib.data import load_text
 from lessons_lib.parallel import Group, restarts
 from lessons_lib.training import Training
 
@@ -30,21 +29,7 @@ together = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def as_before(monkeypatch):
-    for name in ("LESSONS_THREADS", "RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT"):
-        monkeypatch.delenv(name, raising=False)
-    earlier, threads = signal.signal(signal.SIGINT, signal.default_int_handler), torch.get_num_threads()
-    yield
-    signal.signal(signal.SIGINT, earlier)
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "mine.txt"
-    path.write_text(load_text()[:1500], encoding="utf-8")
-    return path
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 class Together:

@@ -24,14 +24,7 @@ from lessons_lib.exercises import (
 from lessons_lib.tokenizers import BPE, SPLIT
 from lessons_lib.transformer import GPT, token_loss
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As in the lesson: for matrices of this size a second thread only costs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # Right answers, written in other ways than the lesson's.

@@ -12,6 +12,7 @@ import torch
 from lessons_lib.data import load_names, split
 from lessons_lib.ladder import LETTERS, uniform
 from lessons_lib.training import setup
+from lessons_lib.transformer import GPT, text_loss
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
 
@@ -124,11 +125,11 @@ def test_a_text_is_cut_by_place_at_nine_tenths(plays):
 
 def test_rows_are_pieces_of_the_text_and_what_follows_them():
     numbers = torch.arange(100)
-    X, Y = texts.rows(numbers, SHORT, seed=1)
+    X, Y = texts.rows(numbers, SHORT.block, 120, seed=1)
     assert X.shape == Y.shape == (120, 8)
     assert Y.equal(X + 1)
     assert (X[:, 1:] - X[:, :-1]).eq(1).all()
-    assert not X.equal(texts.rows(numbers, SHORT, seed=2)[0])
+    assert not X.equal(texts.rows(numbers, SHORT.block, 120, seed=2)[0])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "nanoGPT"])
@@ -137,10 +138,9 @@ def test_training_by_a_recipe_lowers_the_loss_and_repeats(plays, optimizer):
     one, _ = texts.trained(recipe, plays, 1)
     other, _ = texts.trained(recipe, plays, 1)
     few = plays.val[:2000]
-    assert texts.GPT is not None
-    loss = importlib.import_module("lessons_lib.transformer").text_loss
-    assert loss(one, few) == loss(other, few)
-    assert loss(one, few) < loss(texts.build(recipe, plays.size, 1), few) - 0.2
+    assert isinstance(one, GPT)
+    assert text_loss(one, few) == text_loss(other, few)
+    assert text_loss(one, few) < text_loss(texts.build(recipe, plays.size, 1), few) - 0.2
 
 
 def test_the_residual_stack_of_the_ladder_of_parts_is_its_parts(plays):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from lessons_lib import checkpoint, train
-from lessons_lib.data import Vocabulary, load_text
+from lessons_lib.data import Vocabulary
 from lessons_lib.options import DECIDES
 from lessons_lib.parallel import Group
 from lessons_lib.tokenizers import BPE
@@ -25,22 +25,7 @@ TINY = ["--layers", "2", "--heads", "2", "--width", "16", "--block", "8", "--bat
 TINY += ["--evaluate-every", "5", "--length", "20", "--device", "cpu"]
 
 
-@pytest.fixture(autouse=True)
-def as_before(monkeypatch):
-    """Interrupts are heard even where a shell has put the tests into the background, and no setting of ours stays."""
-    for name in ("LESSONS_THREADS", "RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT"):
-        monkeypatch.delenv(name, raising=False)
-    earlier, threads = signal.signal(signal.SIGINT, signal.default_int_handler), torch.get_num_threads()
-    yield
-    signal.signal(signal.SIGINT, earlier)
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "mine.txt"
-    path.write_text(load_text()[:1500], encoding="utf-8")
-    return path
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 @pytest.fixture
