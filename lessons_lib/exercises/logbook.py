@@ -1,7 +1,8 @@
 """What you have solved: a local file of JSON lines that is only ever added to, in your user data folder. Nothing is sent.
 
 Adding a line is one write at the end of the file, so two notebooks open at once do not lose each other's (on Windows the
-system does not promise that, if both write in the same instant). A damaged line is skipped with a word.
+system does not promise that, if both write in the same instant). Who reads in that instant may see half of the line: the
+worst that comes of it is an empty line, and those do not count. A damaged line is skipped with a word.
 """
 
 import importlib
@@ -51,17 +52,19 @@ def after_half_a_line(file) -> str:
 def solved() -> list[str]:
     """The exercises solved and not reset since, in the order of their numbers."""
     try:
-        lines = progress_file().read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = progress_file().read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return []
     done, damaged = set(), 0
-    for line in filter(str.strip, lines):
+    for i, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             entry = json.loads(line)
             exercise, event = entry["exercise"], entry["event"]
             as_numbers(exercise)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            damaged += 1
+            damaged += i < len(lines)  # the last has no line end: it may be one that is being written
             continue
         if event == "right":
             done.add(exercise)
