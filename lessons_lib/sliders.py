@@ -180,8 +180,9 @@ class Slider(anywidget.AnyWidget):
     ipywidgets holds back what a dragged slider sends, and then sends the newest position only.
     """
 
-    _esm = Path(__file__).with_name("slider.js")
-    _css = Path(__file__).with_name("slider.css")
+    # As text: of a Path anywidget would keep every slider ever made, until the kernel ends.
+    _esm = Path(__file__).with_name("slider.js").read_text(encoding="utf-8")
+    _css = Path(__file__).with_name("slider.css").read_text(encoding="utf-8")
     controls = traitlets.List().tag(sync=True)  # of {name, kind, texts}
     positions = traitlets.Dict().tag(sync=True)  # name -> place among the control's options
     size = traitlets.Tuple().tag(sync=True)  # width and height in CSS pixels
