@@ -4,7 +4,8 @@ VENV   = .venv
 PY     = $(VENV)/bin/python
 STAMP  = $(VENV)/.installed
 PYTEST = TQDM_DISABLE=1 $(PY) -m pytest
-NBVAL  = $(PYTEST) --nbval --nbval-current-env --nbval-cell-timeout=300 \
+# Two processes, since everything here computes in one thread. The browser has the machine for itself: seconds count there.
+NBVAL  = $(PYTEST) -n 2 --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=300 \
          --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider notebooks/
 
 help: ## list the targets
@@ -30,13 +31,14 @@ $(STAMP): requirements.txt pyproject.toml
 lab: $(STAMP) ## copy new lessons into my/ and open JupyterLab there
 	@$(PY) -m lessons_lib.lab
 
-test: $(STAMP) ## lint, format, unit tests, exercise proofs, then every notebook under strict nbval
+test: $(STAMP) ## lint, unit tests, exercise proofs, every notebook under strict nbval, then JupyterLab in a browser
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PYTEST) tests/
+	$(PYTEST) -n 2 --dist worksteal -m "not browser" tests/
 	$(NBVAL)
+	$(PYTEST) -m browser tests/
 
-test-browser: $(STAMP) ## only the test that drives JupyterLab in a real browser
+test-browser: $(STAMP) ## only what drives JupyterLab in a real browser: sliders, exercises, every lesson from top to bottom
 	$(PYTEST) -m browser tests/
 
 test-matrix: $(STAMP) ## strict nbval with other thread counts, CPU capabilities and hash seeds
@@ -45,7 +47,7 @@ test-matrix: $(STAMP) ## strict nbval with other thread counts, CPU capabilities
 	    echo "== $$setting"; env $$setting $(NBVAL) || exit 1; \
 	done
 
-bench: $(STAMP) ## measure: the engine, a lesson's start, each notebook's seconds and memory
+bench: $(STAMP) ## measure: the engine, a lesson's start, sliders in a browser, each notebook's seconds and memory
 	$(PY) benchmarks/run.py
 
 experiments: $(STAMP) ## run the long studies, or what is left of them, and write their CSV files; FRESH=--fresh runs all anew

@@ -10,10 +10,16 @@ import private_home
 private_home.enter()
 
 
+WANTING = {
+    "canonical": "the lectures' own data is not here (name its folder in LESSONS_DATA).",
+    "browser": "no Chromium or Chrome was found. Install one (on Debian and Ubuntu: apt-get install chromium), or name"
+    " yours in CHROMIUM, and run: make test-browser",
+}
+
+
 def pytest_terminal_summary(terminalreporter):
-    """Say how much was not tested for want of the lectures' own data: a skipped test must not look like a passed one."""
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "canonical" in r.keywords]
-    if skipped:
-        terminalreporter.write_line(
-            f"{len(skipped)} canonical tests skipped: the lectures' own data is not here (name its folder in LESSONS_DATA)."
-        )
+    """Say how much was not tested, and for want of what: a skipped test must not look like a passed one."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for marker, wanting in WANTING.items():
+        if count := sum(marker in report.keywords for report in skipped):
+            terminalreporter.write_line(f"{count} {marker} tests skipped: {wanting}")

@@ -187,6 +187,19 @@ def instruments() -> None:
         row(f"a move at depth {depth}: compute and draw", figure, f"{move['kB']:.0f} kB")
 
 
+def moves() -> None:
+    measured = json.loads(fresh(str(HERE / "sliders.py")))
+    print(
+        "From a key to the new picture, in JupyterLab in Chromium (ms: median and 95th percentile of 50 moves)"
+    )
+    if not measured:
+        print("  not measured, for want of a Chromium")
+    for slider, controls in measured.items():
+        limit = "the floor: nothing computed, nothing drawn" if slider.startswith("empty") else ""
+        for control, (middle, slow) in controls.items():
+            row(f"{slider}: {control}", f"{middle:.0f}, {slow:.0f}", limit)
+
+
 def every_notebook() -> None:
     print("Each notebook, top to bottom in a new kernel")
     for path in notebooks.notebooks():
@@ -208,6 +221,7 @@ def main() -> None:
         instruments,
         recipes,
         gpt,
+        moves,
         every_notebook,
     ):
         part()

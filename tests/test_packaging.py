@@ -199,7 +199,7 @@ def test_torch_index_is_passed_to_pip(course, given):
     assert ran(result)[1].endswith(f"--extra-index-url {index} -r requirements.txt")
 
 
-STAGES = ["ruff check", "ruff format", "pytest tests", "--nbval"]
+STAGES = ["ruff check", "ruff format", "not browser", "--nbval", "pytest -m browser"]
 
 
 @needs_make

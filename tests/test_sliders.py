@@ -1,8 +1,10 @@
 """The slider widget without a browser: panels, controls, what is refused, what strict nbval compares."""
 
+import gc
 import io
 import subprocess
 import sys
+import weakref
 
 import nbformat
 import numpy as np
@@ -267,3 +269,13 @@ def test_strict_nbval_compares_the_caption(tmp_path):
     run = subprocess.run([*command, "slider.ipynb"], cwd=tmp_path, capture_output=True, text=True)
     assert "PASSED slider.ipynb::Cell 0" in run.stdout
     assert "FAILED slider.ipynb::Cell 1" in run.stdout
+
+
+def test_a_closed_slider_leaves_nothing_behind():
+    """Figures are large, and a cell is run again and again."""
+    slider = make_slider()
+    gone = weakref.ref(slider)
+    slider.close()
+    del slider
+    gc.collect()
+    assert gone() is None

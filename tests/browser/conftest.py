@@ -1,11 +1,7 @@
 """Chromium, one JupyterLab for all tests, and executed notebooks, as fixtures. All of it is skipped without Chromium."""
 
+import lab_page
 import pytest
-
-try:
-    import lab_page
-except ModuleNotFoundError:  # playwright
-    lab_page = None
 
 
 def pytest_collection_modifyitems(items):
@@ -19,7 +15,7 @@ def takes_a_lesson(item):
 
 @pytest.fixture(scope="session")
 def browser():
-    if lab_page is None or lab_page.chromium_path() is None:
+    if lab_page.chromium_path() is None:
         pytest.skip("no Chromium")
     with lab_page.chromium() as browser:
         yield browser

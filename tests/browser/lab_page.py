@@ -34,13 +34,14 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 START = "import pathlib, sys; from lessons_lib import lab; lab.main(pathlib.Path(sys.argv[1]))"
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+OWN_NOISE = "Could not restore the debugger state"  # JupyterLab, where a kernel is restarted while its debugger asks it something
 STDERR = '[data-mime-type="application/vnd.jupyter.stderr"]'  # how JupyterLab shows an exception, too
 SECONDS = 1000  # Playwright counts in milliseconds
 
 
 def chromium_path() -> str | None:
-    """Where a Chromium or Chrome is installed; None where there is none on the PATH."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
+    """The program that CHROMIUM names, or a Chromium or Chrome on the PATH; None where there is neither."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
@@ -110,7 +111,12 @@ class Notebook:
     def __init__(self, browser: Browser, lab: Lab, name: str):
         self.name, self.lab, self.has_run = name, lab, False
         self.page, self.errors = browser.new_page(viewport={"width": 1280, "height": 1000}), []
-        page, note = self.page, self.errors.append
+        page = self.page
+
+        def note(error: str) -> None:
+            if not error.startswith(OWN_NOISE):
+                self.errors.append(error)
+
         page.on("console", lambda message: note(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: note(str(error)))
         page.on(

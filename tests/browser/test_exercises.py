@@ -3,11 +3,8 @@
 import shutil
 from contextlib import closing
 
-import pytest
-
-pytest.importorskip("playwright")
-
 import lab_page
+import pytest
 import solutions
 
 pytestmark = pytest.mark.browser

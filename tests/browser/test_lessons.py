@@ -1,12 +1,9 @@
 """Every notebook as a learner uses it: restarted and run, its sliders moved by keyboard and mouse, its content heard and tabbed."""
 
-import pytest
-
-pytest.importorskip("playwright")
-
 from statistics import median
 
 import nbformat
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lab_page import NOTEBOOKS, SECONDS
 from sliders_moved import Moved, stored, text_of

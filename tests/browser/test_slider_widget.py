@@ -3,9 +3,6 @@
 from contextlib import closing
 
 import pytest
-
-pytest.importorskip("playwright")
-
 from lab_page import Notebook
 from nbformat import v4, write
 

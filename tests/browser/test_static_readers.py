@@ -3,9 +3,6 @@
 from contextlib import closing
 
 import pytest
-
-pytest.importorskip("playwright")
-
 import solutions
 from lab_page import NOTEBOOKS
 from nbconvert import HTMLExporter
