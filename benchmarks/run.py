@@ -195,9 +195,8 @@ def moves() -> None:
     if not measured:
         print("  not measured, for want of a Chromium")
     for slider, controls in measured.items():
-        limit = "the floor: nothing computed, nothing drawn" if slider.startswith("empty") else ""
         for control, (middle, slow) in controls.items():
-            row(f"{slider}: {control}", f"{middle:.0f}, {slow:.0f}", limit)
+            row(f"{slider}: {control}", f"{middle:.0f}, {slow:.0f}")
 
 
 def every_notebook() -> None:

@@ -8,6 +8,7 @@ import json
 import sys
 import tempfile
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "browser"))
 import private_home
 from lab_page import Lab, Notebook, chromium, chromium_path, jupyterlab
 from nbformat import v4, write
+from playwright.sync_api import Browser
 from sliders_moved import Moved, stored
 
 MOVES = 50
@@ -57,15 +59,20 @@ def empty_notebook(lab: Lab) -> str:
     return "empty.ipynb"
 
 
+def floor(browser: Browser, lab: Lab) -> tuple[float, float]:
+    """Median and 95th percentile for the empty slider."""
+    with closing(Notebook(browser, lab, empty_notebook(lab))) as notebook:
+        notebook.restart_and_run_all()
+        return waits(notebook, 0, EMPTY)["nothing"]
+
+
 def main() -> dict:
     with tempfile.TemporaryDirectory() as folder, chromium() as browser, jupyterlab(Path(folder)) as lab:
-        tasks, found = {empty_notebook(lab): [(0, EMPTY)]}, {}
-        for name, cell, source in stored():
-            tasks.setdefault(name, []).append((cell, source))
-        for name, cells in tasks.items():
+        found = {"the floor": {"nothing computed, nothing drawn": floor(browser, lab)}}
+        for name, group in groupby(stored(), key=lambda slider: slider[0]):
             with closing(Notebook(browser, lab, name)) as notebook:
                 notebook.restart_and_run_all()
-                for cell, source in cells:
+                for _, cell, source in group:
                     found[f"{Path(name).stem}, cell {cell + 1}"] = waits(notebook, cell, source)
     return found
 

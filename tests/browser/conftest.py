@@ -1,7 +1,14 @@
 """Chromium, one JupyterLab for all tests, and executed notebooks, as fixtures. All of it is skipped without Chromium."""
 
+import sys
+from pathlib import Path
+
 import lab_page
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import sliders
 
 
 def pytest_collection_modifyitems(items):
@@ -25,6 +32,12 @@ def browser():
 def lab(browser, tmp_path_factory):
     with lab_page.jupyterlab(tmp_path_factory.mktemp("lab")) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def floor(browser, lab):
+    """Milliseconds, median and 95th percentile, that a slider takes which computes and draws nothing."""
+    return sliders.floor(browser, lab)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -101,7 +100,7 @@ def jupyterlab(root: Path, seconds: float = 120) -> Iterator[Lab]:
                 time.sleep(0.2)
         yield here
     finally:
-        process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+        process.terminate()
         process.wait(timeout=30)
 
 

@@ -16,10 +16,10 @@ every_slider = pytest.mark.parametrize(
     indirect=["lesson"],
     ids=[f"{name}-{i}" for name, i, _ in stored()],
 )
-PLAIN = stored("A slider ")
-GAIN = [slider for slider in stored() if "gain_slider" in slider[-1]]
+(PLAIN,) = stored("A slider ")
+(GAIN,) = (slider for slider in stored() if "gain_slider" in slider[-1])
 the_gain_slider = pytest.mark.parametrize(
-    ("lesson", "cell", "source"), GAIN, indirect=["lesson"], ids=["gain"]
+    ("lesson", "cell", "source"), [GAIN], indirect=["lesson"], ids=["gain"]
 )
 
 WIDGET = ".jp-OutputArea-output:not([data-mime-type])"  # everything else says what it is
@@ -98,7 +98,7 @@ def test_axe_finds_nothing_in_what_the_notebook_shows(lesson):
         assert page.locator(node["target"][0]).evaluate(DESCRIBED), node["html"]
     handles = violations.pop("aria-input-field-name", ())
     assert [node["html"] for node in handles if "noUi-handle" not in node["html"]] == []
-    assert violations == {}
+    assert {rule: [node["html"] for node in nodes] for rule, nodes in violations.items()} == {}
 
 
 @the_gain_slider
@@ -117,19 +117,28 @@ def test_a_storm_of_moves_ends_at_the_last_one_and_leaves_nothing_behind(lesson,
     assert late[-1] < 500
 
 
+USUAL_FLOOR = 30  # milliseconds, on the two quiet cores for which the limits are meant
+
+
 @the_gain_slider
-def test_the_picture_follows_a_key_at_once(lesson, cell, source):
-    """The best of three: what else the machine does can only make it slower. `make bench` has all controls of all sliders."""
-    slider = Moved(lesson, cell, source)
+def test_the_picture_follows_a_key_at_once(floor, lesson, cell, source):
+    """Within 80 ms in the median, 150 ms in 95 of 100; half as much again at most where the way to the kernel takes longer.
+
+    The best of three: what else the machine does can only make it slower. `make bench` has all controls of all sliders.
+    """
+    slider, slower = Moved(lesson, cell, source), min(1.5, max(1, floor[0] / USUAL_FLOOR))
     slider.settled()
     tried = []
-    while len(tried) < 3 and not any(middle <= 80 and slow <= 150 for middle, slow in tried):
+    while len(tried) < 3 and not any(
+        middle <= 80 * slower and slow <= 150 * slower for middle, slow in tried
+    ):
         waits = sorted(slider.waits(slider.controls[0], moves=50))
-        tried.append((median(waits), waits[47]))  # the 95th percentile
-    assert any(middle <= 80 and slow <= 150 for middle, slow in tried), tried
+        tried.append((median(waits), waits[47]))
+    assert any(middle <= 80 * slower and slow <= 150 * slower for middle, slow in tried), (floor, tried)
+    assert floor[0] < min(middle for middle, _ in tried)
 
 
-@pytest.mark.parametrize(("lesson", "cell", "source"), PLAIN, indirect=["lesson"], ids=["plain"])
+@pytest.mark.parametrize(("lesson", "cell", "source"), [PLAIN], indirect=["lesson"], ids=["plain"])
 def test_the_slider_made_of_plain_ipywidgets_follows_its_keys(lesson, cell, source):
     place = lesson.cell(cell)
     handle = place.get_by_role("slider")
