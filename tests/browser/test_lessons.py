@@ -23,6 +23,7 @@ the_gain_slider = pytest.mark.parametrize(
 )
 
 WIDGET = ".jp-OutputArea-output:not([data-mime-type])"  # everything else says what it is
+WHOLE = "body { overflow: visible !important; } .jp-Cell { content-visibility: visible !important; }"
 DESCRIBED = """img => {
     const caption = img.closest(".jp-OutputArea-child").nextElementSibling;
     return caption !== null && caption.checkVisibility() ? caption.innerText.trim() : "";
@@ -80,20 +81,36 @@ def test_each_control_is_reached_by_the_tab_key(lesson, cell, source):
             raise AssertionError(f"{control.name} is not reached")
 
 
+@pytest.fixture
+def unrolled(lesson):
+    """The lesson on a page so high that all of it is in view, its <details> open: axe judges no contrast it cannot see."""
+    page = lesson.page
+    usual = page.viewport_size
+    page.add_style_tag(content=WHOLE)
+    page.evaluate("() => document.querySelectorAll('.jp-Notebook details').forEach(d => { d.open = true; })")
+    height = page.evaluate("() => document.querySelector('.jp-WindowedPanel-inner').offsetHeight")
+    page.set_viewport_size({**usual, "height": height + 1000})
+    page.wait_for_function(
+        "() => document.querySelector('.jp-WindowedPanel-outer').clientHeight > %d" % height
+    )
+    page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0; }")
+    yield lesson
+    page.set_viewport_size(usual)
+
+
 @every_lesson
-def test_axe_finds_nothing_in_what_the_notebook_shows(lesson):
-    """Its texts, unfolded, and its outputs; editors and toolbars are JupyterLab's own.
+def test_axe_finds_nothing_in_what_the_notebook_shows(unrolled):
+    """Its texts and its outputs; editors and toolbars are JupyterLab's own, and so is how links look: coloured, without a line.
 
     JupyterLab drops the alternative text of a static picture: it counts as described where its caption follows, visibly.
     The handle of an ipywidgets slider cannot be given a name, as lesson 5 says where it makes one.
     """
-    page = lesson.page
-    page.add_style_tag(
-        content=".jp-Cell { content-visibility: visible !important; }"
-    )  # also what is scrolled away
-    page.evaluate("() => document.querySelectorAll('.jp-Notebook details').forEach(d => { d.open = true; })")
-    results = Axe().run(page, context={"include": [[".jp-RenderedMarkdown"], [".jp-OutputArea-output"]]})
-    violations = {violation["id"]: violation["nodes"] for violation in results.response["violations"]}
+    page, parts = unrolled.page, {"include": [[".jp-RenderedMarkdown"], [".jp-OutputArea-output"]]}
+    found = Axe().run(page, context=parts, options={"resultTypes": ["violations", "passes"]}).response
+    passed = {rule["id"]: len(rule["nodes"]) for rule in found["passes"]}
+    assert passed["color-contrast"] > page.locator(".jp-RenderedMarkdown").count()  # it has looked
+    violations = {rule["id"]: rule["nodes"] for rule in found["violations"]}
+    violations.pop("link-in-text-block", None)
     for node in violations.pop("image-alt", ()):
         assert page.locator(node["target"][0]).evaluate(DESCRIBED), node["html"]
     handles = violations.pop("aria-input-field-name", ())
