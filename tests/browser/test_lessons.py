@@ -91,7 +91,7 @@ def unrolled(lesson):
     height = page.evaluate("() => document.querySelector('.jp-WindowedPanel-inner').offsetHeight")
     page.set_viewport_size({**usual, "height": height + 1000})
     page.wait_for_function(
-        "() => document.querySelector('.jp-WindowedPanel-outer').clientHeight > %d" % height
+        "height => document.querySelector('.jp-WindowedPanel-outer').clientHeight > height", arg=height
     )
     page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0; }")
     yield lesson
