@@ -53,7 +53,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Lab:
-    """A running JupyterLab. folder: the learner's my/. progress: the folder of the learner's progress. The rest is for requests."""
+    """A running JupyterLab. folder: the learner's my/; runtime: where the kernels are written down; user: the user's data."""
 
     def __init__(self, root: Path, port: int):
         self.address, self.token = f"http://{lab.HOST}:{port}", secrets.token_hex(8)

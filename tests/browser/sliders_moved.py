@@ -4,6 +4,7 @@ import base64
 import hashlib
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import nbformat
 from lab_page import NOTEBOOKS, Notebook
@@ -161,6 +162,7 @@ class Control:
         return box["x"] + THUMB / 2 + way, box["y"] + box["height"] / 2
 
 
+@cache
 def stored(beginning: str = "Slider: ") -> list[tuple[str, int, str]]:
     """(notebook, cell, its code) for each output of the course whose text begins so: the file keeps the text of a slider only."""
     return [
