@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "browser"))
 
 import private_home
 from lab_page import Lab, Notebook, chromium, chromium_path, jupyterlab
-from nbformat import v4, write
 from playwright.sync_api import Browser
 from sliders_moved import Moved, stored
 
@@ -37,31 +36,26 @@ Slider([Range("nothing", 0, 49)], lambda values: values["nothing"], constant, la
 """
 
 
+def summary(milliseconds: list[float]) -> tuple[float, float]:
+    """Median and 95th percentile."""
+    return median(milliseconds), sorted(milliseconds)[len(milliseconds) * 95 // 100]
+
+
 def waits(notebook: Notebook, cell: int, source: str) -> dict[str, tuple[float, float]]:
     """Median and 95th percentile, by the name of the control."""
     slider, found = Moved(notebook, cell, source), {}
     for control in slider.controls:
         start = control.place
-        measured = sorted(slider.waits(control, MOVES))
-        found[control.name] = median(measured), measured[MOVES * 95 // 100]
+        found[control.name] = summary(slider.waits(control, MOVES))
         control.press_to(start)
         slider.settled()
     return found
 
 
-def empty_notebook(lab: Lab) -> str:
-    """The name of a notebook, written into my/, that holds the empty slider."""
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    write(
-        v4.new_notebook(cells=[v4.new_code_cell(EMPTY)], metadata={"kernelspec": kernel}),
-        lab.folder / "empty.ipynb",
-    )
-    return "empty.ipynb"
-
-
 def floor(browser: Browser, lab: Lab) -> tuple[float, float]:
     """Median and 95th percentile for the empty slider."""
-    with closing(Notebook(browser, lab, empty_notebook(lab))) as notebook:
+    lab.write("empty.ipynb", EMPTY)
+    with closing(Notebook(browser, lab, "empty.ipynb")) as notebook:
         notebook.restart_and_run_all()
         return waits(notebook, 0, EMPTY)["nothing"]
 

@@ -41,10 +41,12 @@ CLOCK = """(figure, control) => {
     window.waits = waits;
     let pressed;
     control.addEventListener("keydown", event => { pressed = event.timeStamp; }, true);
-    new MutationObserver(async () => {
+    window.clock?.disconnect(); // or each clock would decode the next one's pictures, too
+    window.clock = new MutationObserver(async () => {
         await img.decode();
         waits.push(performance.now() - pressed);
-    }).observe(img, { attributeFilter: ["src"] });
+    });
+    window.clock.observe(img, { attributeFilter: ["src"] });
 }"""
 
 # Moves a range through all its places, to and fro, at a steady pace, at last to one place, and notes how late the page was.
@@ -232,7 +234,7 @@ class Moved:
         wish = {"events": events, "milliseconds": 1000 * seconds, "last": last}
         return control.node.evaluate(STORM, wish)
 
-    def waits(self, control: Control, moves: int = 50) -> list[float]:
+    def waits(self, control: Control, moves: int) -> list[float]:
         """Milliseconds from the press of a key to the new picture, for moves to and fro over all the control's places."""
         self.figure.evaluate(CLOCK, control.node.element_handle())
         last, place, step = len(control.texts) - 1, control.place, 1

@@ -4,7 +4,6 @@ from contextlib import closing
 
 import pytest
 from lab_page import Notebook
-from nbformat import v4, write
 
 pytestmark = pytest.mark.browser
 
@@ -42,9 +41,7 @@ DRAG = """async input => {
 
 @pytest.fixture(scope="module")
 def notebook(browser, lab):
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cells = [v4.new_code_cell(CELL), v4.new_code_cell("'a cell below'")]
-    write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), lab.folder / "widget.ipynb")
+    lab.write("widget.ipynb", CELL, "'a cell below'")
     with closing(Notebook(browser, lab, "widget.ipynb")) as notebook:
         notebook.restart_and_run_all()
         yield notebook
