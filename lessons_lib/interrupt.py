@@ -14,19 +14,20 @@ __all__ = ["Interrupt"]
 class Interrupt:
     """Inside its `with` block the first interrupt sets `asked`, for the loop to look at between steps.
 
-    The second one sets `insisted` and raises KeyboardInterrupt at once: a step may hang. Whatever handled interrupts before does so
-    again afterwards. Outside the main thread Python handles no signals; there, and where interrupts are ignored, it does nothing.
+    The second one sets `insisted` and raises KeyboardInterrupt at once: a step may hang. The loop may set `asked` itself, for another
+    process that was interrupted; that is no interrupt of this one. Whatever handled interrupts before does so again afterwards.
+    Outside the main thread Python handles no signals; there, and where interrupts are ignored, it does nothing.
     """
 
     def __init__(self):
-        self.asked = self.insisted = False
+        self.asked = self.insisted = self._heard = False
         self._earlier = None
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self._heard:
             self.insisted = True
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked = self._heard = True
 
     def __enter__(self) -> "Interrupt":
         in_main_thread = threading.current_thread() is threading.main_thread()

@@ -222,6 +222,23 @@ def test_trainings_that_agree_stop_after_the_same_step_whichever_was_interrupted
     assert checkpoint.steps(tmp_path) == [5]
 
 
+def test_an_interrupt_that_comes_after_the_processes_agreed_to_stop_is_the_first_of_its_own(tmp_path, capsys):
+    asked = []
+
+    def agreed_and_then_interrupted(here):
+        asked.append(here)
+        if len(asked) == 6:  # torchrun signals one process after the other, and this one learned of it from its neighbour
+            signal.raise_signal(signal.SIGINT)
+        return len(asked) > 4
+
+    stopped = training(folder=tmp_path, agree=agreed_and_then_interrupted)
+    stopped.run()
+    assert len(asked) == 6  # the signal has come, before the run was over
+    assert stopped.step == 4
+    assert checkpoint.steps(tmp_path) == [4]
+    assert "Stopped after step 4 of 20" in capsys.readouterr().out
+
+
 def test_an_interrupt_is_told_to_the_others_and_waits_for_their_answer(capsys):
     told = []
 
