@@ -146,8 +146,9 @@ def test_an_interrupt_stops_all_processes_after_the_same_step_with_a_checkpoint(
         run.wait_for(lambda: checkpoint.steps(folder))
         run.torchrun.send_signal(signal.SIGINT)
         _, out, err = run.finish()
-    stopped = int(re.search(r"Stopped after step ([\d,]+) of 100,000", out)[1].replace(",", ""))
-    assert checkpoint.load(folder).step == stopped
+    stopped = re.search(r"Stopped after step ([\d,]+) of 100,000", out)
+    assert stopped, out + err[-3000:]
+    assert checkpoint.load(folder).step == int(stopped[1].replace(",", ""))
     assert "lessons_lib/train.py" not in err  # torchrun has its own traceback; our processes have none
 
 
