@@ -17,7 +17,7 @@ from lessons_lib import checkpoint, run_folder
 from lessons_lib.data import Vocabulary, load_text
 from lessons_lib.optim import muon
 from lessons_lib.options import parser
-from lessons_lib.parallel import Group, restarts
+from lessons_lib.parallel import Group, end, restarts
 from lessons_lib.run_folder import load
 from lessons_lib.tokenizers import BPE
 from lessons_lib.training import Diverged, Training, one_cycle, setup
@@ -240,4 +240,4 @@ def _prompt(options: Namespace, tokens: Vocabulary | BPE) -> list[int]:
 if __name__ == "__main__":
     # A log shows each line when it is said, and a terminal that cannot show a letter does not end the run.
     sys.stdout.reconfigure(line_buffering=True, errors="replace")
-    sys.exit(main())
+    end(main())

@@ -168,6 +168,19 @@ def test_one_process_is_a_group_in_which_nothing_happens():
     assert not dist.is_initialized()
 
 
+@pytest.mark.parametrize(("size", "cleaned"), [(1, "said, cleaned up"), (2, "said, ")])
+def test_one_of_several_processes_ends_without_pythons_clean_up_but_has_said_everything(size, cleaned):
+    code = "import atexit; from lessons_lib.parallel import end; atexit.register(print, 'cleaned up'); print('said', end=', '); end(3)"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"WORLD_SIZE": str(size)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert (ended.returncode, ended.stdout.strip("\n"), ended.stderr) == (3, cleaned, "")
+
+
 def test_the_rows_of_all_processes_are_the_batch(monkeypatch):
     rows, found = torch.arange(12).view(6, 2), []
     monkeypatch.setenv("WORLD_SIZE", "3")
@@ -228,7 +241,7 @@ def test_an_interrupt_that_comes_after_the_processes_agreed_to_stop_is_the_first
 
     def agreed_and_then_interrupted(here):
         asked.append(here)
-        if len(asked) == 6:  # torchrun signals one process after the other, and this one learned of it from its neighbour
+        if len(asked) == 6:  # torchrun signals one after the other, and this one knew it from its neighbour
             signal.raise_signal(signal.SIGINT)
         return len(asked) > 4
 
