@@ -187,12 +187,12 @@ def _bare(ax: Axes) -> None:
 def strip(model: GPT, tokens: Tensor, texts: Sequence[str]) -> tuple[Figure, str]:
     """(figure, caption) for `figures.show`: the maps of all heads, a row for each layer, each titled with the step that it favours.
 
-    Arguments as for `Reader`.
+    Line ends are marked under each map. Arguments as for `Reader`.
     """
     reader = Reader(model, tokens, texts)
     layers, heads = reader.weights.shape[:2]
-    figure, axes = new_figure(9.6, 0.4 + 1.6 * layers, nrows=layers, ncols=heads, squeeze=False)
-    habits = {}
+    figure, axes = new_figure(9.6, 0.6 + 1.7 * layers, nrows=layers, ncols=heads, squeeze=False)
+    habits, ends = {}, [place for place, text in enumerate(texts) if "\n" in text]
     for layer in range(layers):
         for head in range(heads):
             ax, weights = axes[layer, head], reader.weights[layer, head]
@@ -200,6 +200,10 @@ def strip(model: GPT, tokens: Tensor, texts: Sequence[str]) -> tuple[Figure, str
             _bare(ax)
             favourite, mean = habits[layer + 1, head + 1] = habit(weights)
             ax.set_title(f"{layer + 1}.{head + 1}: {mean:.2f} on {favourite}", fontsize=9)
+            ax.set_xticks(ends, [shown("\n")] * len(ends), family="monospace")
+            ax.tick_params(axis="x", length=2, labelbottom=True, pad=1, labelsize=9)
+    axes[-1, 0].set_xlabel("place that is looked at", fontsize=9)
+    axes[-1, 0].set_ylabel("place that looks", fontsize=9)
     (first, second), (favourite, mean) = max(habits.items(), key=lambda item: item[1][1])
     before = sum(place == "the place before" for place, _ in habits.values())
     line = "".join(texts).strip().replace("\n", " / ")

@@ -88,7 +88,7 @@ def panel(first: Numbers) -> Panel:
     above, middle, below = axes
     bars = _bars(above, first)
     above.set(ylabel="probability")
-    _legend(above)
+    _legend(above, ncols=4)
     title = above.set_title(" ")
     throw = _running_sum(middle)
     texts = _texts(below, first)
@@ -179,11 +179,11 @@ def _set_throw(artists: list, n: Numbers) -> None:
     head.set_data(thrown, [1.35] if thrown else [])
 
 
-def _legend(ax: Axes) -> None:
+def _legend(ax: Axes, **how: Any) -> None:
     marks = [Line2D([], [], color=INK, linewidth=1.6, label="at temperature 1, all")]
     kinds = {"drawn": ORANGE, "can come": BLUE, "cut away": CUT}
     marks += [Rectangle((0, 0), 1, 1, color=colour, label=kind) for kind, colour in kinds.items()]
-    ax.legend(handles=marks, loc="upper right", ncols=4).set_zorder(0.9)  # under what changes, so drawn once
+    ax.legend(handles=marks, loc="upper right", **how).set_zorder(0.9)  # under what changes, so drawn once
 
 
 def _texts(ax: Axes, n: Numbers) -> list:
@@ -229,6 +229,7 @@ def strip(
         right.axis("off")
         right.text(0, 0.5, _wrapped(n.text, 40), family="monospace", va="center", fontsize=13)
         words.append(f"{n.openness:.1f} at {n.setting} (“{_spoken(n.text[:24])}…”)")
+    _legend(axes[0, 0], ncols=2, fontsize=8)
     axes[0, 1].set_title(f"what follows {_tail(prompt, 24)}", fontsize=10)
     return (
         figure,
