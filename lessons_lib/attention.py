@@ -33,14 +33,15 @@ def rotate(x: Tensor, start: int) -> Tensor:
     they stand. Su et al., RoFormer, 2021 (arXiv 2104.09864).
     """
     half = x.shape[-1] // 2
+    exact = torch.promote_types(x.dtype, torch.float32)  # to bfloat16, place 257 would be place 256
     speeds = 100.0 ** -(
-        torch.arange(half, dtype=x.dtype, device=x.device) / half
+        torch.arange(half, dtype=exact, device=x.device) / half
     )  # a block of 64 needs no 10,000
-    places = torch.arange(start, start + x.shape[-2], dtype=x.dtype, device=x.device)
+    places = torch.arange(start, start + x.shape[-2], dtype=exact, device=x.device)
     angles = places[:, None] * speeds  # (T, D / 2)
     sine, cosine = angles.sin(), angles.cos()
     left, right = x[..., :half], x[..., half:]
-    return torch.cat([left * cosine - right * sine, left * sine + right * cosine], dim=-1)
+    return torch.cat([left * cosine - right * sine, left * sine + right * cosine], dim=-1).to(x.dtype)
 
 
 class Attention(nn.Module):

@@ -50,7 +50,10 @@ def save(folder: str | Path, step: int, tensors: dict[str, Tensor], state: dict)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / f"step-{step:08d}"
-    part = Path(tempfile.mkdtemp(prefix=f".{place.name}-", suffix=".part", dir=folder))
+    for left in folder.glob(".step-*.part"):  # by a process that was killed while it wrote
+        shutil.rmtree(left, ignore_errors=True)
+    part = folder / f".{place.name}-{os.getpid()}.part"
+    part.mkdir()
     try:
         # Clones, because safetensors refuses tensors that share memory.
         content = safetensors.torch.save(

@@ -87,7 +87,11 @@ def _read(which: str | Path, bundled: str, lecture: str) -> tuple[str, str | Pat
     if which == "bundled":
         path, advice = DATA / bundled, "`git checkout data` in the course's folder brings it back."
     elif isinstance(which, Path):
-        path, advice = which.expanduser().absolute(), "Is it the file that you mean?"
+        advice = "Is it the file that you mean?"
+        try:
+            path = which.expanduser().absolute()
+        except RuntimeError:  # ~somebody, whom the system does not know
+            raise FileNotFoundError(f"{which} is missing. {advice}") from None
     else:
         raise ValueError(
             f'there is no data set {which!r} here: choose "bundled" or "{lecture}"; a file of your own is given as a '

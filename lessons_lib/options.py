@@ -123,7 +123,13 @@ def parser() -> argparse.ArgumentParser:
     add("decay", "weight decay of the matrices", number(0), 0.1, metavar="DECAY")
     add("steps", "updates in all", whole(1), 800, metavar="N")
     add("batch", "blocks in an update, shared by all processes", whole(1), 16, metavar="N")
-    add("seed", "of the first weights, the blocks, dropout and the samples", whole(0), 0, metavar="N")
+    add(
+        "seed",
+        "of the first weights, the blocks, dropout and the samples",
+        whole(0, below=2**64),
+        0,
+        metavar="N",
+    )
     add("evaluate-every", "steps between two looks at the whole validation part", whole(1), 200, metavar="N")
 
     add = group("the folder")
@@ -137,7 +143,13 @@ def parser() -> argparse.ArgumentParser:
 
     add = group("the machine")
     add("device", "(cuda where there is one, else cpu)", choices=["cpu", "cuda", "mps"])
-    add("threads", "of each process; 2 can help a wide model on a quiet machine", whole(1), 1, metavar="N")
+    add(
+        "threads",
+        "of each process, unless LESSONS_THREADS is set; 2 can help a wide model on a quiet machine",
+        whole(1),
+        1,
+        metavar="N",
+    )
     add("bf16", "multiply in bfloat16: faster on newer GPUs")
     add("compile", "let torch compile the model first: a minute of waiting, then faster")
 
@@ -157,15 +169,16 @@ def parser() -> argparse.ArgumentParser:
     return parse
 
 
-def whole(least: int) -> Callable[[str], int]:
+def whole(least: int, below: float = math.inf) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
+        if not least <= value < below:
+            limit = "" if below == math.inf else f" and below {below}"
             raise argparse.ArgumentTypeError(
-                f"it must be a whole number, {least} or more, and it is {text!r}"
+                f"it must be a whole number, {least} or more{limit}, and it is {text!r}"
             )
         return value
 

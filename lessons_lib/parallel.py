@@ -7,18 +7,26 @@ Li et al., PyTorch Distributed, 2020 (arXiv 2006.15704). Built in lesson 8.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["Group", "end", "restarts"]
+__all__ = ["Group", "end", "launch", "restarts"]
 
 
 def restarts() -> int:
     """How often torchrun has started this group of processes anew, because one of them had died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def launch() -> str | None:
+    """A name of this call of torchrun, the same when it has started the processes anew; None without torchrun. On one machine."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")  # which is "none" for all who have not named theirs
+    return None if name is None else f"{name} {os.getppid()}"
 
 
 def end(status: int) -> NoReturn:
@@ -44,7 +52,8 @@ class Group:
         self.rank, self.size = (
             int(os.environ.get(name, least)) for name, least in (("RANK", 0), ("WORLD_SIZE", 1))
         )
-        self.local_rank = int(os.environ.get("LOCAL_RANK", 0))  # among those of this machine
+        self.local_rank = int(os.environ.get("LOCAL_RANK", 0))  # among the `local_size` of this machine
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
         self.first = self.rank == 0
         self.device = torch.device("cpu")
 
@@ -64,7 +73,7 @@ class Group:
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the process ends
             os.environ["TQDM_DISABLE"] = "1"
         store, rank, size = next(iter(dist.rendezvous("env://")))
-        if int(os.environ.get("LOCAL_WORLD_SIZE", 0)) == size:
+        if self.local_size == size:
             # Torchrun's store outlives the processes. Without a place of its own, a group that was started again could find there
             # the addresses of the dead one, and wait for them.
             store = dist.PrefixStore(f"start {restarts()}", store)
@@ -95,6 +104,21 @@ class Group:
         total = loss.detach().clone()
         dist.all_reduce(total)
         return loss + (total / self.size - loss.detach())
+
+    @contextmanager
+    def own_numbers(self) -> Iterator[None]:
+        """Random numbers of this process's own, for dropout on its own rows.
+
+        They follow from one draw of the numbers that all have alike, which are as far on afterwards in each of them: so what a
+        checkpoint keeps of the first process is enough for all.
+        """
+        if self.size == 1:
+            yield
+            return
+        common = int(torch.randint(2**62, ()))
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(common + self.rank)
+            yield
 
     def any(self, flag: bool) -> bool:
         """Whether it is true in any of them. Each must ask, and as often as the others."""

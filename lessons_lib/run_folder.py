@@ -1,6 +1,6 @@
 """The folder of a run of lessons_lib.train: what it may go on with, and what others read from it.
 
-folder/run.json            the options that decide the run, the hash of its text, its model and its tokens
+folder/run.json            the options that decide the run, the hash of its text, its model and its tokens, and which torchrun began it
 folder/losses.csv          step, rate, loss of the batch, and of the whole validation part where it was measured
 folder/step-00000250/...   the newest two checkpoints (lessons_lib.checkpoint)
 """
@@ -19,7 +19,7 @@ from lessons_lib.tokenizers import BPE
 from lessons_lib.training import History
 from lessons_lib.transformer import GPT
 
-__all__ = ["claim", "describe", "load", "write_losses", "write_run"]
+__all__ = ["claim", "describe", "launched_by", "load", "write_losses", "write_run"]
 
 RUN, LOSSES = "run.json", "losses.csv"
 PARTS = {"options", "text", "model", "tokens"}
@@ -54,6 +54,14 @@ def load(folder: str | Path) -> tuple[GPT, Vocabulary | BPE]:
     return model, BPE(map(bytes.fromhex, note["tokens"]["pieces"]))
 
 
+def launched_by(folder: str | Path, launch: str | None) -> bool:
+    """Whether the run in this folder was begun, or last gone on with, by this call of torchrun (lessons_lib.parallel.launch)."""
+    try:
+        return launch is not None and _read(folder).get("launch") == launch
+    except ValueError:
+        return False
+
+
 def claim(folder: str | Path, here: dict, resume: bool) -> None:
     """Make sure that a folder can be written, and that what it holds is this run where it goes on, and nothing where it begins.
 
@@ -66,6 +74,8 @@ def claim(folder: str | Path, here: dict, resume: bool) -> None:
             f"{folder} holds the checkpoints of a run: add --resume to go on, or name another folder"
         ) from None
     if not checkpoint.steps(folder):
+        if not resume and (Path(folder) / LOSSES).exists() and not _same_run(folder, here):
+            raise ValueError(f"{folder} holds a {LOSSES} that is not this run's: name another folder")
         return
     there = _read(folder)
     for name, value in here["options"].items():
@@ -74,6 +84,13 @@ def claim(folder: str | Path, here: dict, resume: bool) -> None:
             raise ValueError(f"{folder} holds another run: its {option} is {other}, and here it is {value}")
     if there["text"] != here["text"]:
         raise ValueError(f"{folder} holds another run: it has learned from another text")
+
+
+def _same_run(folder: str | Path, here: dict) -> bool:
+    with contextlib.suppress(ValueError):
+        there = _read(folder)
+        return all(there[part] == here[part] for part in ("options", "text"))
+    return False
 
 
 def write_run(folder: str | Path, note: dict) -> None:

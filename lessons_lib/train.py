@@ -4,6 +4,7 @@ It is the same model, loop and checkpoint as in the lessons. What is added is ar
 that a run goes on from (lessons_lib.run_folder), other processes (lessons_lib.parallel), samples at the end.
 """
 
+import math
 import sys
 import time
 from argparse import Namespace
@@ -17,7 +18,7 @@ from lessons_lib import checkpoint, run_folder
 from lessons_lib.data import Vocabulary, load_text
 from lessons_lib.optim import muon
 from lessons_lib.options import parser
-from lessons_lib.parallel import Group, end, restarts
+from lessons_lib.parallel import Group, end, launch, restarts
 from lessons_lib.run_folder import load
 from lessons_lib.tokenizers import BPE
 from lessons_lib.training import Diverged, Training, one_cycle, setup
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         setup(options.threads)
         if options.generate_only:
+            if not group.first:
+                return 0
             model, tokens = load(options.folder)
             return _say(options, model.to(_device(options, group)), tokens)
         training, tokens, validation = _prepare(options, group)
@@ -44,6 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise  # all wishes were looked at by then: this one is a mistake of ours
         if group.first:
             print(error, file=sys.stderr)
+        return status
+    except RuntimeError as error:
+        if status == 1 or "allocate" not in str(error):
+            raise
+        print("this run is too large for the memory that is there", file=sys.stderr)
         return status
     except KeyboardInterrupt:
         print("Stopped.")
@@ -66,7 +74,8 @@ class OnText(nn.Module):
     def forward(self, starts: Tensor) -> Tensor:
         starts = self.group.mine(starts).to(self.numbers.device)
         rows = self.numbers[starts[:, None] + self.window]  # (N / size, block + 1)
-        with torch.autocast(rows.device.type, torch.bfloat16, enabled=self.bf16):
+        autocast = torch.autocast(rows.device.type, torch.bfloat16, enabled=self.bf16)
+        with self.group.own_numbers(), autocast:
             logits = self.through[0](rows[:, :-1])
         return self.group.mean(token_loss(logits.float(), rows[:, 1:]))
 
@@ -78,7 +87,8 @@ def _prepare(options: Namespace, group: Group) -> tuple[Training, Vocabulary | B
     """The run, ready to begin or to go on; its tokens; and the validation part as numbers."""
     if options.batch % group.size:
         raise ValueError(f"a batch of {options.batch} cannot be shared by {group.size} processes")
-    resume = options.resume or (restarts() > 0 and options.folder is not None)
+    again = restarts() > 0 and options.folder is not None and run_folder.launched_by(options.folder, launch())
+    resume = options.resume or again
     device = _device(options, group)
     text = load_text(TEXTS.get(options.text) or Path(options.text))
     cut = len(text) * 9 // 10  # as in the lesson: its beginning is learned from, the rest is for measuring
@@ -103,7 +113,7 @@ def _prepare(options: Namespace, group: Group) -> tuple[Training, Vocabulary | B
         **{name: getattr(options, name) for name in ("rotary", "qk_norm", "squared", "zero")},
     ).to(device)
     if options.folder is not None:
-        note = run_folder.describe(options, text, gpt, tokens)
+        note = run_folder.describe(options, text, gpt, tokens) | {"launch": launch()}
         run_folder.claim(options.folder, note, resume)
     group.join(device)
     training = _training(options, group, gpt, train)
@@ -165,7 +175,7 @@ def _device(options: Namespace, group: Group) -> torch.device:
     if not there[wish]:
         raise ValueError(f"torch finds no {wish} on this machine: leave --device out, or say cpu")
     if wish == "cuda":
-        if group.local_rank >= torch.cuda.device_count():
+        if group.local_size > torch.cuda.device_count():
             raise ValueError(
                 f"each process needs a CUDA card of its own, and there are {torch.cuda.device_count()}"
             )
@@ -187,7 +197,7 @@ def _run(
     def watch(training: Training) -> None:
         step, history = training.step, training.history
         if group.first and (step % options.evaluate_every == 0 or step == training.steps):
-            history.dev.append((step, text_loss(gpt, validation)))
+            history.dev.append((step, text_loss(gpt, validation, rows_at_once(gpt))))
             tqdm.write(
                 f"step {step:,} of {training.steps:,}: validation {history.dev[-1][1]:.4f} nats per token"
             )
@@ -207,11 +217,20 @@ def _run(
         print(f"What goes on from here in the shell: {kept}.")
         return 130
     loss, characters = history.dev[-1][1], len(tokens.decode(validation[1:].tolist()))
+    if not math.isfinite(loss):
+        raise Diverged(
+            f"After the last step the validation loss is {loss}: lower the rate, which is {options.rate:g}."
+        )
     print(
         f"Done in {time.perf_counter() - began:.0f} s. Over the whole validation part: {loss:.4f} nats per token, "
         f"{loss * (len(validation) - 1) / characters:.4f} per character."
     )
     return _say(options, gpt, tokens)
+
+
+def rows_at_once(gpt: GPT) -> int:
+    """How many blocks are measured together: 64, or as many as keep their logits below 16 million numbers."""
+    return max(1, min(64, 2**24 // (gpt.block * gpt.size)))
 
 
 def _say(options: Namespace, gpt: GPT, tokens: Vocabulary | BPE) -> int:

@@ -208,6 +208,20 @@ def test_a_checkpoint_that_was_never_renamed_is_not_looked_at(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_what_a_killed_process_left_half_written_is_removed_by_the_next_checkpoint(tmp_path):
+    (tmp_path / ".step-00000100-77.part").mkdir(parents=True)
+    (tmp_path / ".step-00000100-77.part" / "tensors.safetensors").write_bytes(b"half")
+    checkpoint.save(tmp_path, 200, TENSORS, STATE)
+    assert [p.name for p in tmp_path.iterdir()] == ["step-00000200"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other rights")
+def test_whoever_may_read_the_folder_may_read_its_checkpoints(tmp_path):
+    (tmp_path / "usual").mkdir()
+    checkpoint.save(tmp_path, 100, TENSORS, STATE)
+    assert (tmp_path / "step-00000100").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 # A run that goes on.
 
 

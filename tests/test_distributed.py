@@ -204,6 +204,71 @@ def test_a_batch_that_cannot_be_shared_and_a_device_without_a_way_between_are_re
     assert capsys.readouterr() == ("", "")
 
 
+def test_processes_started_anew_go_on_with_the_run_that_they_began_and_with_no_other(
+    text, tmp_path, capsys, monkeypatch
+):
+    options = ["--folder", str(tmp_path / "run"), "--save-every", "4"]
+    begun = ["--text", str(text), *TINY, *options, "--steps", "8"]
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "tuesday")
+    assert train.main(begun) == 0
+    shutil.rmtree(tmp_path / "run" / "step-00000008")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    monkeypatch.setenv(
+        "TORCHELASTIC_RUN_ID", "wednesday"
+    )  # its first start was refused, and torchrun tries again
+    capsys.readouterr()
+    assert train.main(begun) == 2
+    assert "add --resume to go on" in capsys.readouterr().err
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "tuesday")
+    assert train.main(begun) == 0
+    assert capsys.readouterr().out.startswith("Going on from step 4.")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_fewer_cards_than_processes_are_refused_by_all_of_them(text, rank, capsys, monkeypatch):
+    numbered = {"WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "RANK": rank, "LOCAL_RANK": rank}
+    for name, value in numbered.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert train.main(["--text", str(text), *TINY[:-4], "--device", "cuda"]) == 2
+    said = "each process needs a CUDA card of its own, and there are 1\n"
+    assert capsys.readouterr().err == ("" if rank else said)
+
+
+def test_each_process_draws_for_its_own_rows_and_all_stay_at_the_same_place(monkeypatch):
+    drawn, after = [], []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in (0, 1, 0):
+        monkeypatch.setenv("RANK", str(rank))
+        torch.manual_seed(5)
+        for _ in range(2):
+            with Group().own_numbers():
+                drawn.append(torch.rand(3).tolist())
+        after.append(torch.rand(3).tolist())
+    assert drawn[:2] == drawn[4:]  # and a run that is repeated, or resumed, draws the same
+    assert len({tuple(numbers) for numbers in drawn}) == 4
+    assert after[0] == after[1]
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    torch.manual_seed(5)
+    with Group().own_numbers():
+        alone = torch.rand(3)
+    torch.manual_seed(5)
+    assert alone.equal(torch.rand(3))
+
+
+def test_samples_alone_are_written_by_the_first_process(text, tmp_path, capsys, monkeypatch):
+    folder = str(tmp_path / "run")
+    train.main(["--text", str(text), *TINY, "--steps", "2", "--folder", folder])
+    capsys.readouterr()
+    for rank, samples in ((0, 1), (1, 0)):
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("RANK", str(rank))
+        asked = ["--folder", folder, "--generate-only", "--samples", "1", "--length", "5"]
+        assert train.main([*asked, "--device", "cpu"]) == 0
+        assert capsys.readouterr().out.count("--- sample") == samples
+
+
 def training(**options):
     torch.manual_seed(0)
     model, X = torch.nn.Linear(3, 2), torch.randn(40, 3)

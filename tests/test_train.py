@@ -322,6 +322,9 @@ WISHES = {
     "--dropout 1": "argument --dropout: it must be 0 or more, and below 1; it is '1'",
     "--tokens bpe --vocabulary 255": "argument --vocabulary: it must be a whole number, 256 or more",
     "--text missing.txt": "missing.txt is missing. Is it the file that you mean?",
+    "--text ~nobody-of-that-name/mine.txt": "mine.txt is missing. Is it the file that you mean?",
+    "--steps 10000000000000": "this run is too large for the memory that is there",
+    "--seed 18446744073709551616": "a whole number, 0 or more and below 18446744073709551616, and it is",
     "--tokens words": "invalid choice: 'words'",
     "--resume": "--resume needs a --folder",
     "--generate-only": "--generate-only needs a --folder",
@@ -426,6 +429,38 @@ def test_a_rate_that_is_far_too_high_ends_with_its_cause_and_status_1(command):
     assert err.startswith("The loss is ")
     assert "the rate is too high" in err
     assert "Traceback" not in err
+
+
+def test_long_blocks_of_a_large_vocabulary_are_measured_a_few_at_a_time():
+    def gpt(size, block):
+        return GPT(size, block=block, width=4, heads=2, layers=1)
+
+    assert [train.rows_at_once(one) for one in (gpt(62, 64), gpt(8192, 512), gpt(70_000, 512))] == [64, 4, 1]
+
+
+def test_a_last_step_that_leaves_no_finite_loss_is_told_with_status_1(command):
+    status, out, err = command("--steps", 1, "--rate", 1e30)
+    assert status == 1
+    assert "Done in" not in out
+    assert re.match(
+        r"After the last step the validation loss is (nan|inf): lower the rate, which is 1e\+30", err
+    )
+
+
+def test_a_table_of_somebody_elses_is_not_overwritten(command, tmp_path):
+    (tmp_path / "losses.csv").write_text("mine\n")
+    assert "holds a losses.csv that is not this run's" in refused(command("--folder", tmp_path))
+    assert (tmp_path / "losses.csv").read_text() == "mine\n"
+
+
+def test_a_run_that_died_before_its_first_checkpoint_may_begin_again(command, tmp_path):
+    command("--folder", tmp_path, "--save-every", 100, "--evaluate-every", 2)
+    for step in checkpoint.steps(tmp_path):
+        (tmp_path / f"step-{step:08d}").rename(tmp_path / f"gone-{step}")
+    assert command("--folder", tmp_path)[0] == 0
+    for step in checkpoint.steps(tmp_path):
+        (tmp_path / f"step-{step:08d}").rename(tmp_path / f"lost-{step}")
+    assert "not this run's" in refused(command("--folder", tmp_path, "--seed", 1))
 
 
 def test_tokens_of_a_folder_are_those_of_its_run(command, text, tmp_path):

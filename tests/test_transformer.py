@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from lessons_lib import checkpoint
+from lessons_lib.attention import rotate
 from lessons_lib.data import blocks
 from lessons_lib.ladder import LETTERS, evaluate
 from lessons_lib.nanogpt import to_nanogpt
@@ -784,3 +785,10 @@ def test_it_learns_a_text_by_heart():
     assert text_loss(model, text) < 0.3
     said = generate(model, text[:6].tolist(), 4, None, temperature=0)
     assert said == text[6:10].tolist()
+
+
+def test_in_bfloat16_places_far_apart_are_turned_as_in_float32():
+    x = torch.randn(1, 1, 600, 32, generator=torch.Generator().manual_seed(2)).bfloat16()
+    turned = rotate(x, 0)
+    assert turned.dtype == torch.bfloat16
+    assert torch.allclose(turned.float(), rotate(x.float(), 0), atol=0.02, rtol=0.01)
