@@ -139,7 +139,7 @@ def panel(texts: Sequence[str]) -> Panel:
         ScalarMappable(SHADES, COLOURS), ax=below, ticks=[0, 0.05, 0.2, 0.5, 1], pad=0.01, aspect=30
     )
     bar.ax.set_yticklabels(["0", "0.05", "0.2", "0.5", "1"])
-    title = line.set_title(" ")
+    title = line.set_title(" ", parse_math=False)  # a text may hold two $
 
     def apply(n: Numbers) -> None:
         boxes.set_facecolor(COLOURS(SHADES(n.row)))
@@ -169,10 +169,8 @@ def _line(ax: Axes, texts: Sequence[str]) -> tuple[PolyCollection, list, Rectang
     boxes = ax.add_collection(PolyCollection(squares, edgecolors=GREY, linewidths=0.4))
     longest = max(len(text) for text in texts)
     size = min(13.0, 0.9 * 72 * 8.6 / len(texts) / (0.62 * longest))
-    letters = [
-        ax.text(place, 0.5, shown(text), ha="center", va="center", family="monospace", fontsize=size)
-        for place, text in enumerate(texts)
-    ]
+    style = {"ha": "center", "va": "center", "family": "monospace", "fontsize": size, "parse_math": False}
+    letters = [ax.text(place, 0.5, shown(text), **style) for place, text in enumerate(texts)]
     chosen = ax.add_patch(
         Rectangle((-0.5, 0), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2.4, clip_on=False, zorder=4)
     )

@@ -89,7 +89,7 @@ def panel(first: Numbers) -> Panel:
     bars = _bars(above, first)
     above.set(ylabel="probability")
     _legend(above, ncols=4)
-    title = above.set_title(" ")
+    title = above.set_title(" ", parse_math=False)  # a text may hold two $
     throw = _running_sum(middle)
     texts = _texts(below, first)
 
@@ -119,7 +119,12 @@ def _bars(ax: Axes, n: Numbers, count: int = BARS) -> list:
     """Axes for the likeliest characters, a dash at what each has at temperature 1, and bars that are still empty."""
     likeliest = _likeliest(n, count)
     ax.set(xlim=(-0.6, len(likeliest) - 0.4), ylim=(0, 1.02), yticks=[0, 0.5, 1])
-    ax.set_xticks(range(len(likeliest)), [shown(n.characters[i]) for i in likeliest], family="monospace")
+    ax.set_xticks(
+        range(len(likeliest)),
+        [shown(n.characters[i]) for i in likeliest],
+        family="monospace",
+        parse_math=False,
+    )
     ax.tick_params(axis="x", length=0, labelsize=12)
     ax.grid(visible=False, axis="x")
     bars = ax.add_collection(PolyCollection([], linewidths=0, antialiaseds=False))
@@ -150,7 +155,8 @@ def _running_sum(ax: Axes) -> list:
     ax.grid(visible=False)
     ax.spines["left"].set_visible(False)
     parts = ax.add_collection(PolyCollection([], edgecolors="white", linewidths=0.7))
-    names = [ax.text(0, 0.5, "", ha="center", va="center", family="monospace") for _ in range(NAMED)]
+    style = {"ha": "center", "va": "center", "family": "monospace", "parse_math": False}
+    names = [ax.text(0, 0.5, "", **style) for _ in range(NAMED)]
     (shaft,) = ax.plot([], [], color=INK, linewidth=2, clip_on=False, zorder=4)
     (head,) = ax.plot([], [], "v", color=INK, markersize=9, clip_on=False, zorder=4)
     artists = [parts, *names, shaft, head]
@@ -191,7 +197,7 @@ def _texts(ax: Axes, n: Numbers) -> list:
     ax.axis("off")
     ax.set(xlim=(0, 1), ylim=(0, 1))
     size = min(13.5, 13.5 * 64 / len(n.plain_text))
-    style = {"family": "monospace", "va": "center", "fontsize": size}
+    style = {"family": "monospace", "va": "center", "fontsize": size, "parse_math": False}
     ax.text(0, 0.97, "The text that follows at temperature 1, all:", fontsize=9, color=GREY, va="center")
     ax.text(0, 0.70, shown(n.plain_text), color=INK, **style)
     words = ax.text(0, 0.39, "", fontsize=9, color=GREY, va="center")
@@ -227,10 +233,11 @@ def strip(
         _set_bars(_bars(left, n, 12), n, 12)
         left.set_title(f"{n.setting}: as among {n.openness:.1f} equals", fontsize=10)
         right.axis("off")
-        right.text(0, 0.5, _wrapped(n.text, 40), family="monospace", va="center", fontsize=13)
+        words_at = {"family": "monospace", "va": "center", "fontsize": 13, "parse_math": False}
+        right.text(0, 0.5, _wrapped(n.text, 40), **words_at)
         words.append(f"{n.openness:.1f} at {n.setting} (“{_spoken(n.text[:24])}…”)")
     _legend(axes[0, 0], ncols=2, fontsize=8)
-    axes[0, 1].set_title(f"what follows {_tail(prompt, 24)}", fontsize=10)
+    axes[0, 1].set_title(f"what follows {_tail(prompt, 24)}", fontsize=10, parse_math=False)
     return (
         figure,
         f"What comes after “{_spoken(prompt)}” is as open as a choice among so many equals, and with the same darts the text begins: "

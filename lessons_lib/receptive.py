@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from torch import nn
 
 from lessons_lib.figures import BLUE, GREY, INK, ORANGE, new_figure
 from lessons_lib.sliders import Choice, Panel, Range, Slider, Steps
@@ -59,9 +59,9 @@ def reached(dilations: tuple[int, ...], kernel: int, place: int, places: int = l
         raise ValueError(f"the places go from 0 to {places - 1}, and this one is {place}")
     levels = [torch.ones(1, 1, SILENCE + places, dtype=torch.float64, requires_grad=True)]
     for dilation in dilations:
-        conv = nn.Conv1d(1, 1, kernel, dilation=dilation, bias=False, dtype=torch.float64)
-        nn.init.constant_(conv.weight, 1 / kernel)  # positive: nothing can cancel
-        levels.append(conv(nn.functional.pad(levels[-1], (dilation * (kernel - 1), 0))).tanh())
+        weight = torch.full((1, 1, kernel), 1 / kernel, dtype=torch.float64)  # positive: nothing can cancel
+        padded = F.pad(levels[-1], (dilation * (kernel - 1), 0))
+        levels.append(F.conv1d(padded, weight, dilation=dilation).tanh())
         levels[-1].retain_grad()
     levels[-1][0, 0, SILENCE + place].backward()
     nodes = [[int(p) - SILENCE for p in level.grad[0, 0].nonzero()[:, 0]] for level in levels]

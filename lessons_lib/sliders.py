@@ -7,6 +7,7 @@ two. Lesson 1 uses it first; lesson 5 shows how to make a slider of your own wit
 
 import io
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -201,6 +202,9 @@ class Slider(anywidget.AnyWidget):
         if not controls or len(self._controls) != len(controls):
             raise ValueError("a slider needs controls, each with a name of its own")
         self._compute, self._panel, self._describe = compute, panel, describe
+        self._turn = (
+            threading.RLock()
+        )  # JupyterLab's moves come in a thread beside the cells, which may `set`
         super().__init__(
             controls=[{"name": c.name, "kind": c.kind, "texts": c.texts} for c in controls],
             positions={c.name: c.start for c in controls},
@@ -219,20 +223,23 @@ class Slider(anywidget.AnyWidget):
         Raises ValueError for a name or value it does not have, and what compute raises; nothing changes then.
         """
         places = {name: self._control(name).position(value) for name, value in values.items()}
-        self._show(self.values | {name: self._option(name, place) for name, place in places.items()})
-        self.positions = self.positions | places
+        with self._turn:
+            self._show(self.values | {name: self._option(name, place) for name, place in places.items()})
+            self.positions = self.positions | places
+            self.send_state("positions")  # a handle that stands where compute failed comes back, too
 
     def set_state(self, sync_data: dict) -> None:
         """Take what the browser sends; ipywidgets calls this. Nobody catches an exception: it is shown."""
-        try:
-            positions = self.positions | sync_data["positions"]
-            self._show({name: self._option(name, position) for name, position in positions.items()})
-        except Exception as error:
-            named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            sentence = f"{named}{str(error).rstrip('.')}. The picture shows the last values that worked."
-            self.answer = {**self.answer, "problem": sentence}
-        else:
-            super().set_state({"positions": positions})
+        with self._turn:
+            try:
+                positions = self.positions | sync_data["positions"]
+                self._show({name: self._option(name, position) for name, position in positions.items()})
+            except Exception as error:
+                named = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                sentence = f"{named}{str(error).rstrip('.')}. The picture shows the last values that worked."
+                self.answer = {**self.answer, "problem": sentence}
+            else:
+                super().set_state({"positions": positions})
 
     def _show(self, values: dict[str, Any]) -> None:
         numbers = self._compute(values)

@@ -219,5 +219,15 @@ def test_the_strip_shows_every_head_and_tells_of_the_strictest(model, tokens, re
     assert np.array_equal(figure.axes[4].images[0].get_array(), reader.weights[1, 1])
 
 
+def test_a_text_with_prices_is_shown_as_it_stands(model, tokens):
+    line = "$1 a$b_^{$$ of $."
+    for text in (line, ["$a_$", *line[1:]]):
+        moved = slider(model, tokens, text)
+        for place in range(len(line)):
+            moved.set(place=place)
+        figure, _ = strip(model, tokens, text)
+        figure.canvas.draw()
+
+
 def test_heads_offers_what_the_lesson_uses():
     assert {"slider", "strip"} <= set(heads.__all__)

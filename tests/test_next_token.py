@@ -282,5 +282,18 @@ def test_the_strip_counts_what_its_pictures_show(model, vocabulary, sampler):
     assert said.replace("\n", "") == shown(n.text)
 
 
+def test_a_text_with_prices_is_shown_as_it_stands():
+    """Two dollar signs would be mathematics to matplotlib, or an error."""
+    prices = Vocabulary(["$1 a$b_^{"], end=None)
+    torch.manual_seed(3)
+    dear = GPT(prices.size, block=24, width=16, heads=2, layers=2).double()
+    for seed in range(4):
+        moved = slider(dear, prices, "$1 a$", seed=seed)
+        moved.set(temperature=1.6)
+        assert moved.answer["problem"] == ""
+        figure, _ = strip(dear, prices, "$1 a$", seed=seed)
+        figure.canvas.draw()
+
+
 def test_next_token_offers_what_the_lesson_uses():
     assert {"slider", "strip"} <= set(next_token.__all__)

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+import torch
 from PIL import Image
 
 from lessons_lib import receptive
@@ -24,6 +25,14 @@ def test_the_places_with_a_gradient_are_all_sums_of_steps_back(dilations, kernel
         assert numbers.nodes[0] == sorted(sums)
         assert numbers.width == 1 + sum((kernel - 1) * dilation for dilation in dilations)
         assert numbers.letters == sorted(p for p in sums if p >= 0)
+
+
+def test_a_move_draws_nothing_from_the_readers_random_numbers():
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    reached((1, 2, 4), 2, 7)
+    assert torch.rand(1).equal(expected)
 
 
 def test_the_lessons_tree_reaches_eight_letters_by_seven_nodes():

@@ -4,6 +4,7 @@ import gc
 import io
 import subprocess
 import sys
+import threading
 import weakref
 
 import nbformat
@@ -242,7 +243,7 @@ from lessons_lib.figures import new_figure
 from lessons_lib.sliders import Panel, Range, Slider
 figure, axes = new_figure(3, 2)
 (line,) = axes.plot([0, 1], [0, 1])
-panel = Panel(figure, [line], lambda slope: line.set_ydata([0, slope]))
+panel = Panel(figure, [line], lambda slope, line=line: line.set_ydata([0, slope]))
 slope = Range("slope", 0, 3, value=1)
 Slider([slope], lambda values: values["slope"], panel, lambda _, slope: f"The slope is {slope}.")"""
 
@@ -279,3 +280,36 @@ def test_a_closed_slider_leaves_nothing_behind():
     del slider
     gc.collect()
     assert gone() is None
+
+
+def test_moves_by_reader_and_program_at_once_never_part_picture_and_caption():
+    """JupyterLab's moves come in a thread of their own. Each answer has to be one of those that a lone move gives."""
+    slider, seen = make_slider(), []
+    known = {}
+    for gain in (1.0, 2.0, 3.0):
+        slider.set(gain=gain)
+        known[slider.answer["caption"]] = slider.answer["picture"]
+    slider.observe(lambda change: seen.append(change["new"]), "answer")
+
+    def drag():
+        for turn in range(60):
+            slider.set_state({"positions": {"gain": 1 if turn % 2 else 3}})
+
+    thread = threading.Thread(target=drag)
+    thread.start()
+    while thread.is_alive():
+        slider.set(gain=3.0)
+    thread.join()
+    assert len(seen) > 60
+    assert all(known[answer["caption"]] == answer["picture"] for answer in seen)
+
+
+def test_after_a_value_that_fails_a_program_can_bring_the_handle_back():
+    slider, sent = make_slider(), []
+    slider.set_state({"positions": {"gain": 7}})  # a gain of 4, where compute fails
+    assert "nothing left" in slider.answer["problem"]
+    send = slider.send_state
+    slider.send_state = lambda key: (sent.append(key), send(key))
+    slider.set(gain=1.0)
+    assert "positions" in sent
+    assert slider.answer["problem"] == ""

@@ -60,8 +60,8 @@ def test_an_endless_loop_is_stopped_when_the_time_is_up(clock):
 
 def test_what_ends_in_time_is_left_alone(clock):
     for _ in range(20):
-        limited(0.1)
-    spin(0.25)
+        limited(0.5)
+    spin(0.75)
 
 
 def test_an_error_of_the_block_comes_through(clock):
@@ -154,7 +154,7 @@ def test_an_earlier_timer_and_its_handler_are_put_back():
         assert rung == []
         spin(0.8)
         assert len(rung) == 1
-        assert 0.55 < rung[0] - start < 0.85
+        assert rung[0] - start > 0.55
     finally:
         signal.signal(signal.SIGALRM, earlier)
 
