@@ -35,7 +35,7 @@ def page(browser):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_without_scripts_each_slider_is_a_sentence_beside_a_static_picture(path, page, tmp_path):
     (tmp_path / "page.html").write_text(HTMLExporter().from_filename(path)[0], encoding="utf-8")
-    page.goto((tmp_path / "page.html").as_uri(), wait_until="domcontentloaded")
+    page.goto((tmp_path / "page.html").as_uri(), wait_until="load")
     words = page.locator("body").inner_text()
     assert [broken for broken in BROKEN if broken in words] == []
     pictures = page.locator(PICTURE).evaluate_all(STAND)

@@ -1,11 +1,13 @@
 """An exercise typed into JupyterLab: wrong, endless and right answers, their messages, and the progress on the first page."""
 
+import re
 import shutil
 from contextlib import closing
 
 import lab_page
 import pytest
 import solutions
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -31,16 +33,17 @@ def notebook(browser, lab):
 
 
 def run(notebook, cell):
-    """Click into the cell and run it."""
+    """Click into the cell, run it, and wait until it has run: what it said before may be what it says again."""
+    prompt = notebook.cell(cell).locator(".jp-InputPrompt")
+    before = prompt.inner_text()
     notebook.cell(cell).locator(".cm-content").click()
     notebook.page.keyboard.press("Control+Enter")
+    expect(prompt).not_to_have_text(before)
+    expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=30 * lab_page.SECONDS)
 
 
 def says(notebook, cell, words):
-    """Wait until the output of the cell has these words: for an endless loop that is ten seconds."""
-    notebook.cell(cell).locator(".jp-OutputArea-output", has_text=words).wait_for(
-        timeout=30 * lab_page.SECONDS
-    )
+    expect(notebook.cell(cell).locator(".jp-OutputArea-output", has_text=words)).to_be_visible()
 
 
 def answer(notebook, body):
