@@ -75,12 +75,15 @@ def build(recipe: Recipe, size: int, seed: int) -> GPT:
 
 
 def optimizer_for(model: GPT, kind: str, decay: float) -> torch.optim.Optimizer:
-    """AdamW or Muon; the third is AdamW as nanoGPT sets it, with gradients of length 1 at most."""
+    """AdamW or Muon; the third is AdamW as nanoGPT sets it: only matrices decay, and gradients have length 1 at most."""
     if kind == "muon":
         return muon(model, decay=decay)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=decay, fused=True)
-    if kind == "nanoGPT":
-        optimizer.register_step_pre_hook(lambda *_: clip(model))
+    if kind != "nanoGPT":
+        return torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=decay, fused=True)
+    matrices, rest = ([p for p in model.parameters() if (p.dim() > 1) == wanted] for wanted in (True, False))
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
+    optimizer.register_step_pre_hook(lambda *_: clip(model))
     return optimizer
 
 
