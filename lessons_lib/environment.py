@@ -6,6 +6,7 @@ Packages are imported inside the checks, because the answer matters most where t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -138,13 +139,17 @@ def check_writable(folder: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"written")
-    except (FileExistsError, NotADirectoryError):
-        file = next(path for path in (folder, *folder.parents) if path.is_file())
+    except (FileExistsError, NotADirectoryError):  # a link that leads nowhere is no folder either
+        file = next(path for path in (folder, *folder.parents) if path.is_file() or path.is_symlink())
         move = "mv" if os.name == "posix" else "move"
         raise Problem(
             f"{file} is a file, not a folder", f"{move} {quoted(file)} {quoted(f'{file}.old')}"
         ) from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EROFS):
+            raise Problem(
+                f"{folder} cannot be written: {error.strerror}", f"df -h {quoted(folder.parent)}"
+            ) from None
         # Most often the folder was made once by an administrator.
         if os.name == "posix":
             command = f'sudo mkdir -p {quoted(folder)} && sudo chown -R "$USER" {quoted(folder)}'
@@ -170,7 +175,12 @@ def check_progress() -> str:
     """What the learner has solved can be kept."""
     from platformdirs import user_data_path
 
-    return check_writable(user_data_path("lessons-lib"))
+    folder = check_writable(user_data_path("lessons-lib"))
+    file = user_data_path("lessons-lib") / "progress.jsonl"
+    if file.exists() and not os.access(file, os.R_OK | os.W_OK):  # made by an administrator, once
+        command = f'sudo chown "$USER" {quoted(file)}' if os.name == "posix" else f"attrib -r {quoted(file)}"
+        raise Problem(f"{file} cannot be read or written", command)
+    return folder
 
 
 def check_training(seconds: float = 2.0) -> str:

@@ -61,7 +61,7 @@ def fetch(which: str) -> bytes:
     """
     lecture = LECTURES[which]
     if folder := os.environ.get("LESSONS_DATA"):
-        return _from_folder(which, Path(folder).expanduser())
+        return _from_folder(which, Path(os.path.expanduser(folder)))
     try:
         content = (cache() / lecture.file).read_bytes()
         if _is(content, lecture.sha256):

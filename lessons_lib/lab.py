@@ -69,7 +69,7 @@ def copy_lessons(originals: Path, copies: Path) -> tuple[list[str], list[str]]:
         )
     copies.mkdir(parents=True, exist_ok=True)
     copied, changed = [], []
-    for original in sorted(originals.glob("*.ipynb")):
+    for original in sorted(originals.glob("[!.]*.ipynb")):
         try:
             notebook = nbformat.read(original, as_version=4)
             now = fingerprint(notebook)
@@ -157,6 +157,10 @@ def open_lab(root: Path, port: int) -> None:
 
 def main(root: Path = ROOT) -> None:
     """Copy, say what was copied, and open JupyterLab. Ends with one sentence and status 1 where that cannot be done."""
+    if folder := os.environ.get(
+        "LESSONS_DATA"
+    ):  # the notebooks run in my/, where a relative path leads elsewhere
+        os.environ["LESSONS_DATA"] = os.path.abspath(os.path.expanduser(folder))
     try:
         copied, changed = copy_lessons(root / "notebooks", root / "my")
         wanted = wanted_port()
@@ -174,6 +178,8 @@ def main(root: Path = ROOT) -> None:
         open_lab(root, port)
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed here. What to do about it: python -m lessons_lib")
+    except OSError as error:  # a home in which Jupyter cannot keep its own files
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def hand_out(originals: Path, folder: Path, force: bool = False) -> list[Path]:
     if folder.resolve() == originals.resolve():
         raise ValueError("The handout cannot go where the notebooks themselves are. Name another folder.")
     made = {}
-    for original in sorted(originals.glob("*.ipynb")):
+    for original in sorted(originals.glob("[!.]*.ipynb")):
         exercises = solutions.exercises(original)
         notebook = solutions.read(original)
         try:

@@ -115,7 +115,7 @@ def save(notebook: NotebookNode, path: Path) -> None:
 def main(names: list[str]) -> int:
     private_home.enter()
     os.environ.pop("LESSONS_THREADS", None)  # outputs are made with the threads the lessons ask for
-    paths = [Path(name) for name in names] or sorted((private_home.ROOT / "notebooks").glob("*.ipynb"))
+    paths = [Path(name) for name in names] or sorted((private_home.ROOT / "notebooks").glob("[!.]*.ipynb"))
     if not paths:
         print("There is no notebook in notebooks/.", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """`python -m lessons_lib`: every FAIL is provoked, and the same command reports all well where all is well."""
 
+import errno
 import json
 import os
 import shutil
@@ -189,6 +190,22 @@ def test_a_folder_that_may_not_be_written_fails(monkeypatch, check):
     with pytest.raises(Problem, match=r"lessons-lib.* cannot be written: Permission denied") as caught:
         check()
     assert "chown" in caught.value.command or "icacls" in caught.value.command
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "scratch").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(Problem, match="scratch is a file, not a folder"):
+        environment.check_writable(tmp_path / "scratch")
+
+
+def test_a_full_disk_is_not_mended_by_an_administrator(tmp_path, monkeypatch):
+    def full(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(Problem, match="No space left on device") as problem:
+        environment.check_writable(tmp_path / "folder")
+    assert problem.value.command.startswith("df -h ")
 
 
 def test_the_cache_and_progress_checks_look_at_different_folders():

@@ -121,6 +121,29 @@ def test_a_damaged_lesson_is_named(course, no_server):
         lab.main(course)
 
 
+def test_files_that_macos_leaves_beside_others_are_no_lessons(course):
+    (course / "notebooks" / "._00_start_here.ipynb").write_bytes(b"\0\5\x16\7")
+    copied, _ = lab.copy_lessons(course / "notebooks", course / "my")
+    assert "._00_start_here.ipynb" not in copied
+    assert copied
+
+
+def test_a_relative_folder_of_data_is_told_to_the_notebooks_whole(course, monkeypatch):
+    monkeypatch.setattr(lab, "open_lab", lambda *_: None)
+    monkeypatch.setenv("LESSONS_DATA", "mine")
+    lab.main(course)
+    assert os.environ["LESSONS_DATA"] == str(Path.cwd() / "mine")
+
+
+def test_a_home_that_cannot_be_used_ends_in_one_sentence(course, monkeypatch):
+    def no_home(*_):
+        raise NotADirectoryError("[Errno 20] Not a directory: '/dev/null/jupyter'")
+
+    monkeypatch.setattr(lab, "open_lab", no_home)
+    with pytest.raises(SystemExit, match="Not a directory: '/dev/null/jupyter'"):
+        lab.main(course)
+
+
 def test_a_missing_package_is_named_with_the_command_that_tells_more(course, monkeypatch, no_server):
     monkeypatch.setitem(sys.modules, "nbformat", None)
     with pytest.raises(SystemExit, match=r"nbformat is not installed here.*python -m lessons_lib"):

@@ -1,5 +1,6 @@
 """Progress survives two notebooks at once, damage to its file, and a folder that cannot be written."""
 
+import os
 import subprocess
 import sys
 
@@ -115,7 +116,7 @@ def test_a_line_of_another_kind_is_damaged(own_file, line):
 def test_resetting_says_what_happened(own_file, capsys):
     exercises.reset("1.99")
     book.record("1.2")
-    exercises.reset(1.2)
+    exercises.reset("1.2")
     exercises.reset()
     assert capsys.readouterr().out.splitlines() == [
         "Exercise 1.99 was not solved; nothing to reset.",
@@ -130,3 +131,32 @@ def test_a_reset_that_could_not_be_noted_does_not_claim_to_have_happened(own_fil
     out = capsys.readouterr().out
     assert "could not be noted" in out
     assert "open again" not in out
+
+
+def test_a_number_without_quotes_is_refused_since_it_may_be_another(own_file):
+    book.record("6.1")
+    book.record("6.10")
+    with pytest.raises(ValueError, match=r'in quotes: reset\("6.1"\)'):
+        exercises.reset(6.10)
+    assert book.solved() == ["6.1", "6.10"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the limit is a POSIX one")
+def test_half_a_line_on_a_full_disk_is_not_called_noted(own_file):
+    code = (
+        "import resource, signal; from lessons_lib.exercises import logbook; logbook.record('1.1'); "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); size = logbook.progress_file().stat().st_size + 20; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)); print(logbook.record('1.2'), logbook.solved())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert said.stdout.splitlines() == [
+        "(Your progress could not be noted: No space left on device. `python -m lessons_lib` says more.)",
+        "False ['1.1']",
+    ]
+
+
+def test_a_file_that_cannot_be_read_is_not_called_empty(own_file, capsys):
+    own_file.parent.mkdir(parents=True, exist_ok=True)
+    own_file.mkdir()  # reading it fails, also for an administrator
+    assert book.solved() == []
+    assert "Your progress cannot be read: Is a directory" in capsys.readouterr().out

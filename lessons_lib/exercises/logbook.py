@@ -5,6 +5,7 @@ system does not promise that, if both write in the same instant). Who reads in t
 worst that comes of it is an empty line, and those do not count. A damaged line is skipped with a word.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -33,7 +34,9 @@ def record(exercise: str, event: str = "right") -> bool:
     try:
         progress_file().parent.mkdir(parents=True, exist_ok=True)
         with progress_file().open("ab+", buffering=0) as file:  # unbuffered and appending: one write, whole
-            file.write(f"{after_half_a_line(file)}{line}\n".encode())
+            whole = f"{after_half_a_line(file)}{line}\n".encode()
+            if file.write(whole) < len(whole):  # what a disk does that fills up in the middle of it
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         print(f"(Your progress could not be noted: {error.strerror}. `python -m lessons_lib` says more.)")
         return False
@@ -53,7 +56,10 @@ def solved() -> list[str]:
     """The exercises solved and not reset since, in the order of their numbers."""
     try:
         lines = progress_file().read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        print(f"(Your progress cannot be read: {error.strerror}. `python -m lessons_lib` says more.)")
         return []
     done, damaged = set(), 0
     for i, line in enumerate(lines, start=1):
@@ -78,8 +84,9 @@ def solved() -> list[str]:
 
 
 def reset(exercise: str = "all") -> None:
-    """Forget that an exercise was solved, or all of them."""
-    exercise = str(exercise)  # reset(1.2) is understood
+    """Forget that an exercise was solved, or all of them. Raises ValueError for a number: 6.10 without quotes is 6.1."""
+    if not isinstance(exercise, str):
+        raise ValueError(f'the number of an exercise stands in quotes: reset("{exercise}")')
     if exercise != "all" and exercise not in solved():
         print(f"Exercise {exercise} was not solved; nothing to reset.")
     elif record(exercise, "reset"):
