@@ -115,11 +115,11 @@ class Value:
         return Value(result, (self,), (result * (1 - result),), "sigmoid")
 
     def relu(self):
-        # At exactly 0 the slope could be anything from 0 to 1; everyone, torch included, takes 0.
+        # At exactly 0 the slope could be anything from 0 to 1; everyone, torch included, takes 0. And nan stays nan.
         return (
-            Value(self.data, (self,), (1.0,), "relu")
-            if self.data > 0
-            else Value(0.0, (self,), (0.0,), "relu")
+            Value(0.0, (self,), (0.0,), "relu")
+            if self.data <= 0
+            else Value(self.data, (self,), (1.0,), "relu")
         )
 
     # The same with a plain number on the left: 2 * a calls a.__rmul__(2).

@@ -20,6 +20,7 @@ __all__ = [
     "order_of_epoch",
     "random_numbers",
     "split_loss",
+    "widened",
 ]
 
 
@@ -82,6 +83,11 @@ def mean_loss(model: nn.Module, X: Tensor, Y: Tensor, loss: Callable, batch: int
     with evaluating(model):
         parts = zip(X.split(batch), Y.split(batch), strict=True)
         return sum(loss(model(x), y).item() * len(y) for x, y in parts) / len(Y)
+
+
+def widened(logits: Tensor) -> Tensor:
+    """In 32 bits at least: a mean of losses in bfloat16 would be known to a hundredth."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def order_of_epoch(seed: int, epoch: int) -> torch.Generator:

@@ -46,6 +46,7 @@ __all__ = [
 ]
 
 BINS = 60
+NOTHING = "none of these layers gave real numbers when the model ran: name others in `layers`"
 
 
 class Histogram(NamedTuple):
@@ -143,12 +144,14 @@ def examine(
         # Now, for what comes next may change the output in place.
         edges.append(get_gradient_edge(output) if output.requires_grad else None)
 
-    with undisturbed(model), torch.enable_grad(), listening(model, layers, look):
-        value = loss(model(X), Y)
+    with undisturbed(model), torch.enable_grad():
+        with listening(model, layers, look):
+            value = loss(model(X), Y)
+        # Nobody listens any more: a model with checkpointed activations runs again while its gradients are found.
         named = [(name, p) for name, p in model.named_parameters() if p.dim() >= 2]
         gradients = _gradients(value, edges + [p if p.requires_grad else None for _, p in named])
     if not stats:
-        raise ValueError("none of these layers gave real numbers when the model ran: name others in `layers`")
+        raise ValueError(NOTHING)
     of_layers, of_weights = gradients[: len(stats)], gradients[len(stats) :]
     stats = [_with_gradient(layer, gradient) for layer, gradient in zip(stats, of_layers, strict=True)]
     weights = [_weight(*pair, gradient, rate) for pair, gradient in zip(named, of_weights, strict=True)]
@@ -167,6 +170,8 @@ def stds(model: nn.Module, X: Tensor, layers: Iterable | type | str | None = Non
 
     with undisturbed(model), torch.no_grad(), listening(model, layers, look):
         model(X)
+    if not stats:
+        raise ValueError(NOTHING)
     return [(layer.label, layer.std) for layer in _numbered(stats)]
 
 
@@ -182,7 +187,7 @@ def saturation(model: nn.Module, X: Tensor, layer: str | nn.Module, limit: float
         flags = is_saturated(output, kind(module), limit)
         if flags is None:
             raise ValueError(f"{kind(module)} has no flat end to saturate at, as Tanh, Sigmoid and ReLU have")
-        found.append(flags.movedim(unit_axis(model, output), -1).flatten(0, -2))
+        found.append(_rows(flags, unit_axis(model, output)))
 
     with undisturbed(model), torch.no_grad(), listening(model, layer, look):
         model(X)
@@ -209,7 +214,7 @@ def _layer(name: str, module: nn.Module, output: Tensor, unit_axis: int) -> Laye
             f"{name or kind(module)} gave a tensor of shape {tuple(output.shape)}: the batch is empty"
         )
     flags = is_saturated(output, kind(module))
-    dead = None if flags is None else flags.movedim(unit_axis, -1).flatten(0, -2).all(0)
+    dead = None if flags is None else _rows(flags, unit_axis).all(0)
     return LayerStats(
         name,
         kind(module),
@@ -220,6 +225,11 @@ def _layer(name: str, module: nn.Module, output: Tensor, unit_axis: int) -> Laye
         None if dead is None else dead.double().mean().item(),
         _histogram(output[output != 0], output.numel()),
     )
+
+
+def _rows(flags: Tensor, unit_axis: int) -> Tensor:
+    """(rows, units); an output (N,), one number for each example, has a single unit."""
+    return flags[:, None] if flags.dim() == 1 else flags.movedim(unit_axis, -1).flatten(0, -2)
 
 
 def _gradients(value: Tensor, targets: list) -> list[Tensor | None]:

@@ -29,6 +29,7 @@ INNER = {
 }
 HEAD, TOKENS, PLACES = "lm_head.weight", "transformer.wte.weight", "transformer.wpe.weight"
 MASK = r"transformer\.h\.\d+\.attn\.(masked_)?bias"  # not a weight: the triangle that older versions keep beside them
+COMPILED = "_orig_mod."  # before every name of a model that torch has compiled, as nanoGPT does unless told otherwise
 LATER = ("rotary", "qk_norm", "squared")
 
 
@@ -56,6 +57,8 @@ def from_nanogpt(state: dict[str, Tensor], heads: int) -> GPT:
     Raises ValueError for a missing or unknown name, a shape that does not fit the others, types that are mixed or no floats, an
     output matrix other than the embedding's, and heads that do not divide the width.
     """
+    if state and all(name.startswith(COMPILED) for name in state):
+        state = {name.removeprefix(COMPILED): tensor for name, tensor in state.items()}
     state = {name: tensor for name, tensor in state.items() if not re.fullmatch(MASK, name)}
     for name in (TOKENS, PLACES):
         if name not in state or state[name].dim() != 2:

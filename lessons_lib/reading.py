@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lessons_lib.batches import widened
 from lessons_lib.data import Vocabulary, _end, _numbers
 from lessons_lib.training import evaluating
 
@@ -57,7 +58,7 @@ def mean_letter_loss(model: nn.Module, X: Tensor, Y: Tensor, batch: int = 1024) 
     """The mean over all letters of all names, in nats, in eval mode. Names differ in length: a mean of means of batches would not do."""
     with evaluating(model):
         total = sum(
-            F.cross_entropy(model(x), y[y >= 0], reduction="sum").double().item()
+            F.cross_entropy(widened(model(x)), y[y >= 0], reduction="sum").double().item()
             for x, y in zip(X.split(batch), Y.split(batch), strict=True)
         )
     return total / int((Y >= 0).sum())

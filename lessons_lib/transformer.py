@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessons_lib.attention import Attention, Past
+from lessons_lib.batches import widened
 from lessons_lib.data import blocks
 from lessons_lib.sampling import choose
 from lessons_lib.training import evaluating
@@ -142,7 +143,7 @@ def token_loss(logits: Tensor, Y: Tensor) -> Tensor:
 def text_loss(model: GPT, numbers: Tensor, rows: int = 64) -> float:
     """Nats per token of a whole text (N,), read block by block, `rows` of them at a time: every token but the first counts once.
 
-    The first places of each block have little to go by, as in training. Raises ValueError for fewer than 2 tokens.
+    The first places of each block have little to go by, as in training. Logits of half precision are widened first. Raises ValueError for fewer than 2 tokens.
     """
     if len(numbers) < 2:
         raise ValueError(f"a loss needs a token and one before it; there are {len(numbers)}")
@@ -152,7 +153,7 @@ def text_loss(model: GPT, numbers: Tensor, rows: int = 64) -> float:
         X, Y = blocks(numbers, model.block)
         pieces += zip(X.split(rows), Y.split(rows), strict=True)
     with evaluating(model):
-        total = sum(token_loss(model(x), y).double().item() * y.numel() for x, y in pieces)
+        total = sum(token_loss(widened(model(x)), y).double().item() * y.numel() for x, y in pieces)
     return total / (len(numbers) - 1)
 
 

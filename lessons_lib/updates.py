@@ -9,7 +9,9 @@ __all__ = ["UpdateRatios", "std"]
 
 
 def std(values: Tensor) -> float:
-    """Std with n - 1, as torch has it, in float64; 0 for a single number."""
+    """Std with n - 1, as torch has it, in float64; 0 for a single number, and where all are equal, without a rounding error."""
+    if values.numel() and torch.equal(*values.aminmax()):
+        return 0.0
     return values.double().std(correction=min(1, values.numel() - 1)).item()
 
 

@@ -236,3 +236,7 @@ def test_the_engine_of_the_lesson_equals_the_library(lesson):
                 ([n.data for n in nodes], [n.grad for n in nodes], [n.data for n in order(nodes[-1])])
             )
         assert results[0] == results[1]
+
+
+def test_relu_of_nan_is_nan():
+    assert math.isnan(Value(math.nan).relu().data)

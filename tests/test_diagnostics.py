@@ -466,3 +466,59 @@ def test_an_optimizer_of_another_model_and_no_steps_are_refused():
 def test_the_bands_are_offered_with_the_rest():
     assert diagnostics.ACTIVATION_STD[0] < 0.65 < diagnostics.ACTIVATION_STD[1]
     assert diagnostics.UPDATE_RATIO[0] < -3 < diagnostics.UPDATE_RATIO[1]
+
+
+class OneNumber(nn.Module):
+    """A classifier of two kinds: (N, 30) -> (N,) probabilities, by way of a module without a dimension for units."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.squash = nn.Linear(30, 1), nn.Sigmoid()
+
+    def forward(self, x):
+        return self.squash(self.linear(x).squeeze(-1))
+
+
+def test_a_layer_of_one_number_for_each_example_has_one_unit(batch):
+    X, Y = batch
+    report = examine(OneNumber(), X, (Y > 13).float(), loss=F.binary_cross_entropy)
+    assert [layer.shape for layer in report.layers] == [(256,)]
+    assert saturation(OneNumber(), X, "squash").shape == (256, 1)
+
+
+class Recomputed(nn.Module):
+    """Keeps no activations and computes them again on the way back."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return torch.utils.checkpoint.checkpoint(self.inner, x, use_reentrant=False)
+
+
+def test_activations_that_are_computed_again_are_seen_once(batch):
+    stack = tanh_stack()
+    seen, expected = examine(Recomputed(stack), *batch, rate=0.1), examine(stack, *batch, rate=0.1)
+    assert len(seen.layers) == len(expected.layers)
+    assert [layer.gradient_std for layer in seen.layers] == [layer.gradient_std for layer in expected.layers]
+    assert [weight.ratio for weight in seen.weights] == [weight.ratio for weight in expected.weights]
+
+
+def test_layers_that_never_run_are_an_error_for_stds_too(batch):
+    model = tanh_stack()
+    model.idle = nn.Tanh()
+    model.forward = lambda x: x
+    with pytest.raises(ValueError, match="none of these layers gave real numbers"):
+        stds(model, batch[0], "idle")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_weights_that_are_all_equal_have_no_spread_to_measure_a_step_by(dtype):
+    model = nn.Linear(30, 200, bias=False, dtype=dtype)
+    nn.init.constant_(model.weight, 0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with UpdateRatios(model, optimizer, every=1) as ratios:
+        model(torch.randn(4, 30, dtype=dtype)).square().mean().backward()
+        optimizer.step()
+    assert math.isnan(ratios.ratios["weight"][0])

@@ -230,6 +230,14 @@ def test_a_state_without_blocks_and_one_with_a_gap_are_refused():
         from_nanogpt(gap, 3)
 
 
+def test_a_state_that_was_compiled_is_read_by_its_own_names():
+    state = changed()
+    read = from_nanogpt({f"_orig_mod.{name}": tensor for name, tensor in state.items()}, 3)
+    assert all(
+        a.equal(b) for a, b in zip(read.parameters(), from_nanogpt(state, 3).parameters(), strict=True)
+    )
+
+
 @pytest.mark.parametrize(
     "name", ["transformer.h.0.attn.rotary.weight", "step", "_orig_mod.transformer.wte.weight"]
 )

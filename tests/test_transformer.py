@@ -792,3 +792,12 @@ def test_in_bfloat16_places_far_apart_are_turned_as_in_float32():
     turned = rotate(x, 0)
     assert turned.dtype == torch.bfloat16
     assert torch.allclose(turned.float(), rotate(x.float(), 0), atol=0.02, rtol=0.01)
+
+
+def test_the_loss_of_a_text_in_bfloat16_is_that_of_its_logits():
+    torch.manual_seed(4)
+    model, numbers = GPT(30, block=8, width=16, heads=2, layers=1).bfloat16(), torch.randint(30, (65,))
+    with torch.no_grad():
+        logits = model(numbers[:-1].view(8, 8)).double()
+    expected = token_loss(logits, numbers[1:].view(8, 8)).item()
+    assert math.isclose(text_loss(model, numbers), expected, rel_tol=1e-5)
