@@ -144,11 +144,14 @@ def test_a_number_without_quotes_is_refused_since_it_may_be_another(own_file):
 @pytest.mark.skipif(os.name != "posix", reason="the limit is a POSIX one")
 def test_half_a_line_on_a_full_disk_is_not_called_noted(own_file):
     code = (
-        "import resource, signal; from lessons_lib.exercises import logbook; logbook.record('1.1'); "
+        "import pathlib, resource, signal, sys; from lessons_lib.exercises import logbook; "
+        "logbook.progress_file = lambda: pathlib.Path(sys.argv[1]); logbook.record('1.1'); "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); size = logbook.progress_file().stat().st_size + 20; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)); print(logbook.record('1.2'), logbook.solved())"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(own_file)], capture_output=True, text=True, timeout=60
+    )
     assert said.stdout.splitlines() == [
         "(Your progress could not be noted: No space left on device. `python -m lessons_lib` says more.)",
         "False ['1.1']",
