@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lessons_lib.data import Vocabulary, load_text
-from lessons_lib.optim import muon
+from lessons_lib.optim import matrices_decay, muon
 from lessons_lib.training import Training, one_cycle
 from lessons_lib.transformer import GPT, token_loss
 
@@ -80,9 +80,7 @@ def optimizer_for(model: GPT, kind: str, decay: float) -> torch.optim.Optimizer:
         return muon(model, decay=decay)
     if kind != "nanoGPT":
         return torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=decay, fused=True)
-    matrices, rest = ([p for p in model.parameters() if (p.dim() > 1) == wanted] for wanted in (True, False))
-    groups = [{"params": matrices, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.AdamW(matrices_decay(model, decay), betas=(0.9, 0.99), fused=True)
     optimizer.register_step_pre_hook(lambda *_: clip(model))
     return optimizer
 

@@ -157,9 +157,8 @@ def open_lab(root: Path, port: int) -> None:
 
 def main(root: Path = ROOT) -> None:
     """Copy, say what was copied, and open JupyterLab. Ends with one sentence and status 1 where that cannot be done."""
-    if folder := os.environ.get(
-        "LESSONS_DATA"
-    ):  # the notebooks run in my/, where a relative path leads elsewhere
+    # The notebooks run in my/, where a relative path leads elsewhere.
+    if folder := os.environ.get("LESSONS_DATA"):
         os.environ["LESSONS_DATA"] = os.path.abspath(os.path.expanduser(folder))
     try:
         copied, changed = copy_lessons(root / "notebooks", root / "my")

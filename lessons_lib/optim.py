@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Muon", "muon", "orthogonalise"]
+__all__ = ["Muon", "matrices_decay", "muon", "orthogonalise"]
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
@@ -108,3 +108,9 @@ def muon(
         momentum=momentum,
         betas=betas,
     )
+
+
+def matrices_decay(model: nn.Module, decay: float) -> list[dict]:
+    """Parameter groups for AdamW: weight decay for matrices and embeddings, none for norms and biases."""
+    matrices, rest = ([p for p in model.parameters() if (p.dim() > 1) == wanted] for wanted in (True, False))
+    return [{"params": matrices, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]

@@ -202,9 +202,7 @@ class Slider(anywidget.AnyWidget):
         if not controls or len(self._controls) != len(controls):
             raise ValueError("a slider needs controls, each with a name of its own")
         self._compute, self._panel, self._describe = compute, panel, describe
-        self._turn = (
-            threading.RLock()
-        )  # JupyterLab's moves come in a thread beside the cells, which may `set`
+        self._turn = threading.RLock()  # JupyterLab's moves come in a thread of their own
         super().__init__(
             controls=[{"name": c.name, "kind": c.kind, "texts": c.texts} for c in controls],
             positions={c.name: c.start for c in controls},

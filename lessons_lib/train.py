@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from lessons_lib import checkpoint, run_folder
 from lessons_lib.data import Vocabulary, load_text
-from lessons_lib.optim import muon
+from lessons_lib.optim import matrices_decay, muon
 from lessons_lib.options import parser
 from lessons_lib.parallel import Group, end, launch, restarts
 from lessons_lib.run_folder import load
@@ -134,10 +134,7 @@ def _training(options: Namespace, group: Group, gpt: GPT, train: Tensor) -> Trai
     if options.optimizer == "muon":
         optimizer = muon(gpt, decay=options.decay)
     else:
-        matrices, rest = (
-            [p for p in gpt.parameters() if (p.dim() > 1) == wanted] for wanted in (True, False)
-        )
-        groups = [{"params": matrices, "weight_decay": options.decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = matrices_decay(gpt, options.decay)
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=train.device.type != "mps")
     draw = torch.Generator().manual_seed(options.seed)
     starts = torch.randint(len(train) - gpt.block, (options.steps * options.batch,), generator=draw)

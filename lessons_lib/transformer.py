@@ -143,7 +143,8 @@ def token_loss(logits: Tensor, Y: Tensor) -> Tensor:
 def text_loss(model: GPT, numbers: Tensor, rows: int = 64) -> float:
     """Nats per token of a whole text (N,), read block by block, `rows` of them at a time: every token but the first counts once.
 
-    The first places of each block have little to go by, as in training. Logits of half precision are widened first. Raises ValueError for fewer than 2 tokens.
+    The first places of each block have little to go by, as in training. Logits of half precision are widened first.
+    Raises ValueError for fewer than 2 tokens.
     """
     if len(numbers) < 2:
         raise ValueError(f"a loss needs a token and one before it; there are {len(numbers)}")
